@@ -1,0 +1,1 @@
+//! The AWS edge: HTTP in, one typed operation out.

@@ -1,0 +1,1 @@
+//! The functions engine: registry, versions and aliases, admission, instances, scaling, invoking.

@@ -1,0 +1,1 @@
+//! Accounts, keys, roles and policies; who asks, and may they.

@@ -1,0 +1,1 @@
+//! Composition: configuration to adapters to engines to edges; the only crate that names adapters.

@@ -1,0 +1,1 @@
+//! What every engine needs on the store: records, catalogue, due-queue, lease, counter, expiry, outbox.

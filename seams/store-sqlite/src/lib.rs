@@ -1,0 +1,1 @@
+//! The store seam on SQLite: one writer that groups waiting batches into one fsync.

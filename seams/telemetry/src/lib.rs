@@ -1,0 +1,1 @@
+//! The telemetry seam: function logs, metrics and usage records, appended in batches.

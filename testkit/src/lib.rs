@@ -1,0 +1,1 @@
+//! Development only: simulated clock, fakes, conformance suites of the seams.
