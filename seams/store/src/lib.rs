@@ -7,14 +7,17 @@
 //! Expectations cover keys, never ranges. To act on emptiness, mark the owner record as closing, look, then remove or
 //! reopen; whatever is created under an owner expects the owner's version.
 
+pub mod check;
 mod error;
 pub mod key;
+mod watchers;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dormouse_model::Timestamp;
 
 pub use error::{StoreError, StoreResult};
+pub use watchers::Watchers;
 
 /// Most bytes in a key.
 pub const KEY_BYTES: usize = 2_000;
@@ -26,22 +29,34 @@ pub const BATCH_KEYS: usize = 1_000;
 pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Most items that one range read returns.
 pub const RANGE_ITEMS: usize = 10_000;
+/// Most parts of one read.
+pub const READ_PARTS: usize = 1_000;
+/// Least time for which the id of a commit is remembered. A commit that is repeated later may happen twice.
+pub const COMMIT_ID_REMEMBERED: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// The number of the commit that last wrote a key. Grows with every commit; never reused, also not after a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
 /// The caller's name for one commit. A commit whose answer was lost is repeated under the same id and gets the first
-/// answer again.
+/// answer again, for at least [`COMMIT_ID_REMEMBERED`]. Only commits that happened are remembered: after a conflict the
+/// same id is judged anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CommitId(pub u128);
+
+impl CommitId {
+    /// One that nobody else uses.
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().as_u128())
+    }
+}
 
 /// One part of a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
     /// One key.
     Get(Bytes),
-    /// The keys from `from` (inclusive) to `to` (exclusive), in byte order.
+    /// The keys from `from` (inclusive) to `to` (exclusive), in byte order. None when `to` does not lie behind `from`.
     Range {
         /// First key that may be returned.
         from: Bytes,
@@ -94,14 +109,16 @@ pub enum Expected {
     Absent,
 }
 
-/// Changes that are made together or not at all. A key may be put, added to or deleted at most once in a batch.
+/// Changes that are made together or not at all. A key may be put, added to or deleted at most once in a batch, and
+/// expected at most once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Conditions; a key may be expected and changed in one batch.
     pub expect: Vec<(Bytes, Expected)>,
     /// Written.
     pub put: Vec<(Bytes, Bytes)>,
-    /// Added to; an absent key counts as zero. Commutes, so it never conflicts. Saturates at the ends of `i64`.
+    /// Added to; an absent key, or one whose value is not 8 bytes long, counts as zero. Commutes, so it never conflicts.
+    /// Saturates at the ends of `i64`.
     pub add: Vec<(Bytes, i64)>,
     /// Removed; removing what is not there is no error.
     pub delete: Vec<Bytes>,
