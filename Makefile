@@ -5,7 +5,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dormouse
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 INSTALL := scripts/install.sh $(CACHE)
 
-.PHONY: help build demo test check bench soak clean
+.PHONY: help build demo test check bench soak clean test-only
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,3 +40,7 @@ soak: ## The crash loops and simulations, ten minutes each
 
 clean: ## Remove what was built here
 	cargo clean
+
+test-only: ## Run the product tests whose name contains TEST
+	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); cargo build --package dormouse; \
+	  env $$sdk $$clients cargo test --package dormouse-tests -- $(TEST)

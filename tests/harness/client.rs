@@ -1,9 +1,13 @@
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
 use crate::Dormouse;
+use crate::platform::pause;
 
 /// Real clients, with the keys of one platform.
 pub struct Client<'a> {
@@ -46,14 +50,36 @@ impl<'a> Client<'a> {
 
     /// [`Client::python`] with further environment variables.
     pub fn python_with(&self, module: &str, function: &str, variables: &[(&str, String)]) -> Result<()> {
-        let mut command = self.command(&venv()?.join("bin/python"));
-        command.args(["-m", "run", module, function]).current_dir(clients_dir());
+        let mut command = self.script(module, function)?;
         command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
         let output = Output::of(&mut command)?;
         if output.code != 0 {
             bail!("{module}.{function} failed\n{}{}", output.stdout, output.stderr);
         }
         Ok(())
+    }
+
+    /// Starts a function of a module that prints lines until it ends by itself.
+    pub fn python_lines(&self, module: &str, function: &str, variables: &[(&str, &str)]) -> Result<Lines> {
+        let mut command = self.script(module, function)?;
+        let mut child = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().context("stdout is piped")?;
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let reader = std::thread::spawn({
+            let lines = lines.clone();
+            move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    lines.lock().expect("no reader panics").push(line);
+                }
+            }
+        });
+        Ok(Lines { child, lines, reader })
+    }
+
+    fn script(&self, module: &str, function: &str) -> Result<Command> {
+        let mut command = self.command(&venv()?.join("bin/python"));
+        command.args(["-m", "run", module, function]).current_dir(clients_dir());
+        Ok(command)
     }
 
     /// Runs the aws cli.
@@ -76,6 +102,30 @@ impl<'a> Client<'a> {
         outer.env("DORMOUSE_DATA_DIR", self.platform.data_dir()).env("DORMOUSE_PID", self.platform.pid().to_string());
         command.env_clear();
         outer
+    }
+}
+
+/// The lines of a client that runs beside the test.
+pub struct Lines {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Lines {
+    /// Waits until it has printed so many, or has ended.
+    pub fn wait_for_lines(&self, count: usize) {
+        while self.lines.lock().expect("no reader panics").len() < count && !self.reader.is_finished() {
+            pause();
+        }
+    }
+
+    /// Waits for its end, and answers all that it printed.
+    pub fn finish(mut self) -> Result<Vec<String>> {
+        let status = self.child.wait()?;
+        self.reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+        anyhow::ensure!(status.success(), "the client ended with {status}");
+        Ok(std::mem::take(&mut *self.lines.lock().expect("the reader has ended")))
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod client;
 mod platform;
+mod residue;
 
-pub use client::{Client, Output};
+pub use client::{Client, Lines, Output};
 pub use platform::{Dormouse, Options, User};
+pub use residue::Residue;

@@ -98,6 +98,11 @@ impl Dormouse {
         self.home.path().join("data")
     }
 
+    /// The directory that it was given for everything.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// What it wrote to standard error so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap_or_default()

@@ -1,0 +1,94 @@
+"""Promise: an accepted event is never lost."""
+
+import json
+
+from platform_under_test import *
+
+# The function writes what it saw into its answer; what ran is counted by its log and its dead letters, from outside.
+
+
+def accepted_events_run():
+    name = function("def handler(e, c): print('ran', e['n'])")
+    for n in range(20):
+        assert invoke(name, {"n": n}, InvocationType="Event")["StatusCode"] == 202
+    eventually(lambda: ran(name) == set(range(20)))
+
+
+def ran(name):
+    from cli import lines_of_log
+
+    return {int(line.split("ran ")[1]) for line in lines_of_log(name) if "ran " in line}
+
+
+def send_until_killed():
+    """Sends events to a function until the platform goes away; prints the id of each whose 202 came."""
+    lam, name = client("lambda"), os.environ["FUNCTION"]
+    while True:
+        try:
+            answer = lam.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+        except Exception:
+            break
+        assert answer["StatusCode"] == 202
+        print(answer["ResponseMetadata"]["RequestId"], flush=True)
+
+
+def create_failing():
+    name = os.environ["FUNCTION"]
+    function("def handler(e, c): raise ValueError('always')", name=name)
+    client("lambda").put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+
+
+def create_answering():
+    function("def handler(e, c): return e", name=os.environ["FUNCTION"])
+
+
+def it_answers():
+    assert result(os.environ["FUNCTION"], 7) == 7
+
+
+def dead(name):
+    from cli import dormouse
+
+    lines = dormouse("events", "list", "--function", name, "--output", "json").stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def all_accepted_came_to_their_end():
+    accepted = set(open(os.environ["ACCEPTED"]).read().split())
+    name = os.environ["FUNCTION"]
+    missing = lambda: accepted - {event["id"] for event in dead(name)}
+    try:
+        eventually(lambda: not missing(), within=120, every=0.5)
+    except AssertionError:
+        raise AssertionError(f"{len(missing())} of {len(accepted)} accepted events are lost: {sorted(missing())[:5]}")
+
+
+def failed_events_are_tried_again_and_kept():
+    name = function("def handler(e, c):\n  print('ran 1')\n  raise ValueError('always')")
+    client("lambda").put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=2)
+    sent = invoke(name, {"k": "v"}, InvocationType="Event")["ResponseMetadata"]["RequestId"]
+    event = eventually(lambda: dead(name))[0]
+    assert event["id"] == sent and event["attempts"] == 3, event
+    from cli import dormouse, lines_of_log
+
+    shown = json.loads(dormouse("events", "show", sent, "--output", "json").stdout)
+    assert json.loads(shown["payload"]) == {"k": "v"} if isinstance(shown["payload"], str) else shown["payload"] == {"k": "v"}, shown
+    assert eventually(lambda: len([l for l in lines_of_log(name) if l == "ran 1"]) == 3)
+    lam = client("lambda")
+    lam.update_function_code(FunctionName=name, ZipFile=zip_of({"index.py": "def handler(e, c): print('better')"}))
+    lam.get_waiter("function_updated_v2").wait(FunctionName=name)
+    dormouse("events", "redrive", sent)
+    eventually(lambda: "better" in lines_of_log(name))
+    assert eventually(lambda: not dead(name)) is True
+
+
+def events_of_a_stopped_function_are_kept():
+    name = function("def handler(e, c): return 1")
+    client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    sent = invoke(name, {}, InvocationType="Event")["ResponseMetadata"]["RequestId"]
+    event = eventually(lambda: dead(name))[0]
+    assert event["id"] == sent, event
+    from cli import dormouse
+
+    dormouse("events", "drop", sent)
+    assert dead(name) == []

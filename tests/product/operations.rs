@@ -1,0 +1,110 @@
+//! Promise: it starts, stops and fails in ways that an operator understands, and leaves nothing behind.
+
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::{Result, ensure};
+use dormouse_tests::{Client, Dormouse, Options, Output, Residue};
+
+#[test]
+fn it_announces_itself_and_stops_cleanly() -> Result<()> {
+    let mut platform = Dormouse::start()?;
+    let residue = Residue::of(&platform);
+    Client::of(&platform).python("operations", "call_some_functions")?;
+    let endpoint = platform.data_dir().join("endpoint.json");
+    let mode = std::fs::metadata(&endpoint)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "{} has mode {mode:o}", endpoint.display());
+    let status = platform.stop()?;
+    ensure!(status.success(), "ended with {status}; its log:\n{}", platform.log());
+    residue.is_gone()
+}
+
+#[test]
+fn kill_nine_leaves_nothing_after_the_next_start() -> Result<()> {
+    let mut platform = Dormouse::start()?;
+    let residue = Residue::of(&platform);
+    Client::of(&platform).python("operations", "call_some_functions")?;
+    platform.crash_and_restart()?;
+    platform.stop()?;
+    residue.is_gone()
+}
+
+#[test]
+fn a_busy_platform_finishes_what_it_has_begun() -> Result<()> {
+    let platform = Dormouse::start()?;
+    Client::of(&platform).python("operations", "sigterm_during_a_call")
+}
+
+#[test]
+fn a_second_platform_on_one_directory_is_refused() -> Result<()> {
+    let platform = Dormouse::start()?;
+    let data_dir = platform.data_dir().display().to_string();
+    let output = Output::of(&mut platform.command(&["up", "--data-dir", &data_dir, "--listen", "127.0.0.1:0"]))?;
+    ensure!(output.code == 1, "{output:?}");
+    ensure!(output.stderr.contains("in use"), "{}", output.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_port_in_use_is_named() -> Result<()> {
+    let platform = Dormouse::start()?;
+    let listen = platform.endpoint().trim_start_matches("http://").to_owned();
+    let other = tempfile::tempdir()?;
+    let data_dir = other.path().display().to_string();
+    let output = Output::of(&mut platform.command(&["up", "--data-dir", &data_dir, "--listen", &listen]))?;
+    ensure!(output.code == 1, "{output:?}");
+    ensure!(output.stderr.contains(&listen), "{}", output.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_corrupt_store_is_named_and_not_touched() -> Result<()> {
+    let mut platform = Dormouse::start()?;
+    platform.stop()?;
+    let mut damaged = Vec::new();
+    for entry in std::fs::read_dir(platform.data_dir())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sqlite3" || extension == "db") {
+            std::fs::write(&path, b"this is no database, and has never been one".repeat(200))?;
+            damaged.push(path);
+        }
+    }
+    ensure!(!damaged.is_empty(), "no database was found to damage");
+    let before = std::fs::read(&damaged[0])?;
+    let error = platform.restart().err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(error.contains(&damaged[0].file_name().unwrap_or_default().to_string_lossy().into_owned()), "{error}");
+    ensure!(std::fs::read(&damaged[0])? == before, "the damaged file was changed");
+    Ok(())
+}
+
+#[test]
+fn unknown_settings_are_refused() -> Result<()> {
+    let error = Dormouse::start_with(Options::default().with("functions.no_such_setting", 1)).err();
+    let error = error.map(|error| error.to_string()).unwrap_or_default();
+    ensure!(error.contains("no_such_setting"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn fixed_root_keys_work() -> Result<()> {
+    let options = Options {
+        settings: vec![
+            ("DORMOUSE_ROOT_ACCESS_KEY_ID".to_owned(), "AKIAFIXEDFIXEDFIXED0".to_owned()),
+            ("DORMOUSE_ROOT_SECRET_ACCESS_KEY".to_owned(), "a-secret-that-scripts-know-0123456789".to_owned()),
+        ],
+        ..Options::default()
+    };
+    let platform = Dormouse::start_with(options)?;
+    ensure!(platform.access_key_id() == "AKIAFIXEDFIXEDFIXED0");
+    let variables = [("AWS_SECRET_ACCESS_KEY", "a-secret-that-scripts-know-0123456789".to_owned())];
+    Client::of(&platform).python_with("identity", "who_am_i", &variables)
+}
+
+super::shown_in_python! { "operations" on Options::default() =>
+    a_client_that_hangs_up_does_not_stop_a_call,
+    slow_and_broken_clients_hurt_nobody,
+    ten_thousand_connections,
+    the_aws_cli_works,
+    logs_usage_and_metrics,
+    the_command_line,
+    backup_under_load_restores,
+}
