@@ -12,6 +12,8 @@
 //! ```
 
 mod log;
+#[cfg(feature = "mock")]
+pub mod mock;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -49,8 +51,11 @@ pub struct StartSpec {
     pub memory_mb: u32,
     /// Size of `/tmp`.
     pub ephemeral_storage_mb: u32,
-    /// The function's timeout; an init that is started over runs under it.
+    /// The function's timeout.
     pub timeout: Duration,
+    /// How long the init phase may take before the start ends in [`StartError::Timeout`]. The engine gives the named
+    /// limit of the init phase first, and the function's timeout when it starts an init over.
+    pub init_timeout: Duration,
     /// What it may reach outside.
     pub egress: EgressGrant,
     /// Log group, log format and level that the code is told of.
