@@ -1,0 +1,93 @@
+//! Cold starts, beside the plain start of the same runtime.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+
+use crate::api::{self, File, Function};
+use crate::load::Connection;
+use crate::measure::{Better, ROUNDS, Rounds, Row, quantile, sorted};
+use crate::platform::Platform;
+
+/// Functions that are called for the first time in each round.
+const STARTS: usize = 10;
+
+/// One runtime to start: ours by its name, the plain one by a program that prints one line.
+struct Plain {
+    what: &'static str,
+    runtime: &'static str,
+    file: (&'static str, &'static str),
+    command: &'static [&'static str],
+}
+
+const PLAIN: [Plain; 2] = [
+    Plain {
+        what: "Python",
+        runtime: "python3.11",
+        file: ("index.py", "def handler(event, context):\n    return {'ok': True}\n"),
+        command: &["/usr/bin/python3", "-c", "import json, sys; print(json.dumps({'ok': True}))"],
+    },
+    Plain {
+        what: "Node.js",
+        runtime: "nodejs20.x",
+        file: ("index.js", "exports.handler = async () => ({ ok: true });\n"),
+        command: &["node", "-e", "console.log(JSON.stringify({ ok: true }))"],
+    },
+];
+
+/// `cold-plain`: the first call of a function, nothing waiting, beside the runtime started by hand.
+pub(crate) async fn plain(dormouse: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for plain in &PLAIN {
+        let name = format!("first call, {}: p50", plain.what);
+        if Command::new(plain.command[0]).arg("--version").stdout(Stdio::null()).status().is_err() {
+            rows.push(Row::null("cold-plain", name, format!("{} is not installed", plain.command[0])));
+            continue;
+        }
+        let platform = Platform::start(dormouse, &[("DORMOUSE_LOG__LEVEL", "warn")])?;
+        let role = api::role(&platform).await?;
+        let mut rounds = Rounds::default();
+        for round in 0..ROUNDS {
+            rounds.reference.push(median(STARTS, || started_by_hand(plain))?);
+            let names: Vec<String> = (0..STARTS).map(|n| format!("cold-{round}-{n}")).collect();
+            for name in &names {
+                let files = [File::text(plain.file.0, plain.file.1)];
+                let function =
+                    Function { name, runtime: plain.runtime, handler: "index.handler", memory_mb: 1769, files: &files };
+                api::create(&platform, &role, &function).await?;
+            }
+            let mut figures = Vec::new();
+            for name in &names {
+                let request = api::invocation(&platform, name)?;
+                let mut connection = Connection::open(platform.address).await?;
+                let start = Instant::now();
+                let answer = connection.send(&request).await?;
+                figures.push(start.elapsed().as_secs_f64() * 1e3);
+                ensure!(answer.status == 200 && answer.body == b"{\"ok\": true}" || answer.body == b"{\"ok\":true}");
+            }
+            rounds.ours.push(quantile(&sorted(&figures), 0.5));
+        }
+        rows.push(Row::ratio("cold-plain", name, "ms", Better::Lower, 1.15, &rounds));
+    }
+    Ok(rows)
+}
+
+fn median(times: usize, mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
+    let figures = (0..times).map(|_| run()).collect::<Result<Vec<f64>>>()?;
+    Ok(quantile(&sorted(&figures), 0.5))
+}
+
+/// Milliseconds from the fork to the first byte, and the end, of the program.
+fn started_by_hand(plain: &Plain) -> Result<f64> {
+    use std::io::Read;
+    let start = Instant::now();
+    let mut child = Command::new(plain.command[0]).args(&plain.command[1..]).stdout(Stdio::piped()).spawn()?;
+    let mut first = [0; 1];
+    let read = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read(&mut first))?;
+    let elapsed = start.elapsed().as_secs_f64() * 1e3;
+    child.wait()?;
+    ensure!(read == 1, "{:?} printed nothing", plain.command);
+    Ok(elapsed)
+}

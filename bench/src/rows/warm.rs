@@ -1,0 +1,193 @@
+//! Warm synchronous calls, beside the official client on the bare Runtime API program.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::api::{self, File, Function};
+use crate::bare::Bare;
+use crate::load;
+use crate::measure::{Better, ROUNDS, Rounds, Row};
+use crate::platform::Platform;
+
+/// How long each side of a round is under load.
+const ROUND: Duration = Duration::from_secs(2);
+/// Connections, and so instances, of the throughput rows.
+const WIDE: usize = 8;
+/// Memory that gives one whole core.
+const ONE_CORE_MB: u32 = 1769;
+const HANDLER: &str = "def handler(event, context):\n    return {'ok': True}\n";
+
+/// `warm-ric`: the official Python client in our sandbox, beside the same client on the bare program.
+pub(crate) async fn official(dormouse: &Path) -> Result<Vec<Row>> {
+    let Some(client) = Client::find()? else {
+        return Ok(vec![Row::null("warm-ric", "warm call, official Python client", Client::MISSING)]);
+    };
+    // The client goes into the package, as people ship it; the interpreter is the host's.
+    let mut files = client.package()?;
+    let interpreter = client.interpreter.display();
+    files.push(File {
+        path: "bootstrap".to_owned(),
+        content: format!("#!/bin/sh\nexec {interpreter} -m awslambdaric \"$_HANDLER\"\n").into_bytes(),
+        executable: true,
+    });
+    let function = Function {
+        name: "official",
+        runtime: "provided.al2023",
+        handler: "index.handler",
+        memory_mb: ONE_CORE_MB,
+        files: &files,
+    };
+    compare("warm-ric", "official Python client", dormouse, &client, &function, Goal::NoSlowerThan(1.3)).await
+}
+
+/// `warm-own`: our own bootstrap in our sandbox, beside the official client on the bare program.
+pub(crate) async fn own(dormouse: &Path) -> Result<Vec<Row>> {
+    let Some(client) = Client::find()? else {
+        return Ok(vec![Row::null("warm-own", "warm call, our Python bootstrap", Client::MISSING)]);
+    };
+    let files = [File::text("index.py", HANDLER)];
+    let function = Function {
+        name: "own",
+        runtime: client.runtime.as_str(),
+        handler: "index.handler",
+        memory_mb: ONE_CORE_MB,
+        files: &files,
+    };
+    let mut rows =
+        compare("warm-own", "our Python bootstrap", dormouse, &client, &function, Goal::FasterBy(1.3)).await?;
+    rows.push(Row::null(
+        "warm-own",
+        "warm call, our Node.js bootstrap",
+        "the official Node.js client compiles a native part that needs cmake and autotools; not installed by make bench",
+    ));
+    Ok(rows)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Goal {
+    /// p50 and req/s within this factor.
+    NoSlowerThan(f64),
+    /// req/s at least this factor.
+    FasterBy(f64),
+}
+
+async fn compare(
+    id: &'static str,
+    what: &str,
+    dormouse: &Path,
+    client: &Client,
+    function: &Function<'_>,
+    goal: Goal,
+) -> Result<Vec<Row>> {
+    let bare = Bare::start().await?;
+    let work = tempfile::tempdir()?;
+    std::fs::write(work.path().join("index.py"), HANDLER)?;
+    let platform = Platform::start(dormouse, &[("DORMOUSE_LOG__LEVEL", "warn")])?;
+    let role = api::role(&platform).await?;
+    api::create(&platform, &role, function).await?;
+    let bare_request = format!(
+        "POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 2\r\n\r\n{{}}",
+        bare.invoke
+    )
+    .into_bytes();
+    let mut alone = Rounds::default();
+    let mut wide = Rounds::default();
+    // Each connection has a runtime of its own on the bare program, as each has an instance on ours.
+    let mut runtimes = vec![client.run(bare.runtime_api, &work)?];
+    for _ in 0..ROUNDS {
+        alone.reference.push(load::run(bare.invoke, &bare_request, 1, ROUND, 200).await?.p50_us);
+        let request = api::invocation(&platform, function.name)?;
+        alone.ours.push(load::run(platform.address, &request, 1, ROUND, 200).await?.p50_us);
+    }
+    for _ in 1..WIDE {
+        runtimes.push(client.run(bare.runtime_api, &work)?);
+    }
+    let request = api::invocation(&platform, function.name)?;
+    load::run(platform.address, &request, WIDE, ROUND, 200).await?;
+    load::run(bare.invoke, &bare_request, WIDE, ROUND, 200).await?;
+    for _ in 0..ROUNDS {
+        wide.reference.push(load::run(bare.invoke, &bare_request, WIDE, ROUND, 200).await?.per_second);
+        let request = api::invocation(&platform, function.name)?;
+        wide.ours.push(load::run(platform.address, &request, WIDE, ROUND, 200).await?.per_second);
+    }
+    drop(runtimes);
+    let (p50, rate) = (format!("warm call, {what}: p50 at 1"), format!("warm call, {what}: rate at {WIDE}"));
+    Ok(match goal {
+        Goal::NoSlowerThan(factor) => vec![
+            Row::ratio(id, p50, "us", Better::Lower, factor, &alone),
+            Row::ratio(id, rate, "req/s", Better::Higher, 1.0 / factor, &wide),
+        ],
+        Goal::FasterBy(factor) => vec![Row::ratio(id, rate, "req/s", Better::Higher, factor, &wide)],
+    })
+}
+
+/// The official Python client, as it is installed in the tests' environment.
+struct Client {
+    site_packages: PathBuf,
+    /// The real interpreter behind the environment, which sandboxes can see.
+    interpreter: PathBuf,
+    /// The managed runtime of the same version.
+    runtime: String,
+}
+
+impl Client {
+    const MISSING: &str = "no environment with awslambdaric: run this by `make bench`";
+
+    fn find() -> Result<Option<Self>> {
+        let Some(venv) = std::env::var_os("DORMOUSE_TEST_VENV").map(PathBuf::from) else { return Ok(None) };
+        let lib = venv.join("lib").read_dir()?.flatten().next().context("an environment has lib/pythonX.Y")?;
+        let version = lib.file_name().to_string_lossy().into_owned();
+        Ok(Some(Self {
+            site_packages: lib.path().join("site-packages"),
+            interpreter: venv.join("bin/python").canonicalize()?,
+            runtime: version,
+        }))
+    }
+
+    /// The handler and the client, as files of a package.
+    fn package(&self) -> Result<Vec<File>> {
+        let mut files = vec![File::text("index.py", HANDLER)];
+        for entry in self.site_packages.read_dir()?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_ours = ["awslambdaric", "simplejson", "snapshot_restore_py", "runtime_client"]
+                .iter()
+                .any(|package| name.starts_with(package));
+            if is_ours {
+                collect(&self.site_packages, &entry.path(), &mut files)?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Runs the client bare, against a Runtime API on the loopback.
+    fn run(&self, api: SocketAddr, work: &TempDir) -> Result<Child> {
+        let mut command = Command::new(&self.interpreter);
+        command.args(["-m", "awslambdaric", "index.handler"]).current_dir(work.path());
+        command.env("PYTHONPATH", &self.site_packages).env("AWS_LAMBDA_RUNTIME_API", api.to_string());
+        command.env("LAMBDA_TASK_ROOT", work.path()).env("AWS_LAMBDA_FUNCTION_NAME", "bare");
+        command.env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST").env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        command.spawn().context("cannot start the official client")
+    }
+}
+
+fn collect(root: &Path, path: &Path, files: &mut Vec<File>) -> Result<()> {
+    if path.is_dir() {
+        for entry in path.read_dir()?.flatten().filter(|entry| entry.file_name() != "__pycache__") {
+            collect(root, &entry.path(), files)?;
+        }
+        return Ok(());
+    }
+    files.push(File {
+        path: path.strip_prefix(root)?.to_string_lossy().into_owned(),
+        content: std::fs::read(path)?,
+        executable: false,
+    });
+    Ok(())
+}
