@@ -1,1 +1,3 @@
 //! Composition: configuration to adapters to engines to edges; the only crate that names adapters.
+
+pub mod config;
