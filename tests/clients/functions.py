@@ -188,7 +188,7 @@ def invocation_types():
     assert accepted["StatusCode"] == 202 and accepted["Payload"] == b""
     with expect_error("InvalidRequestContentException", 400):
         lam.invoke(FunctionName=name, Payload=b"{not json")
-    with expect_error("RequestEntityTooLargeException", 413) if False else expect_error("RequestTooLargeException", 413):
+    with expect_error("RequestTooLargeException", 413):
         lam.invoke(FunctionName=name, Payload=b'"' + b"x" * (6 * 1024 * 1024) + b'"')
     assert result(f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}") is None
     assert result(f"{ACCOUNT}:function:{name}") is None

@@ -107,9 +107,7 @@ def the_aws_cli_works():
         assert made["FunctionName"] == "by-cli"
         aws("lambda", "wait", "function-active-v2", "--function-name", "by-cli")
         answer = os.path.join(folder, "answer")
-        told = json.loads(aws("lambda", "invoke", "--function-name", "by-cli", "--payload", '{"a": 1}',
-                              "--cli-binary-format", "raw-in-base64-out", answer) if False else
-                          aws("lambda", "invoke", "--function-name", "by-cli", "--payload", '{"a": 1}', answer))
+        told = json.loads(aws("lambda", "invoke", "--function-name", "by-cli", "--payload", '{"a": 1}', answer))
         assert told["StatusCode"] == 200 and json.load(open(answer)) == {"a": 1}
         assert "by-cli" in aws("lambda", "list-functions", "--output", "text")
         assert json.loads(aws("sts", "get-caller-identity"))["Account"] == ACCOUNT
