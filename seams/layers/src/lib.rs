@@ -37,13 +37,25 @@
 //! # Ok(()) }
 //! ```
 
+pub mod catalogue;
 mod change;
+pub mod counter;
+pub mod due_queue;
 mod error;
+pub mod expiry;
+pub mod lease;
+pub mod outbox;
 mod record;
 mod transact;
 
+pub use catalogue::{Catalogue, Mirrored};
 pub use change::Change;
+pub use counter::Counter;
 pub use dormouse_store::key::{Key, KeyRange, Parts};
+pub use due_queue::DueQueue;
 pub use error::LayerError;
+pub use expiry::Expiry;
+pub use lease::Lease;
+pub use outbox::Outbox;
 pub use record::{Answers, Reads, Stored, decode, encode, get, scan};
 pub use transact::{CONFLICT_ATTEMPTS, Committed, Conflict, Decision, commit, transact, transact_in};

@@ -1,0 +1,26 @@
+/// What blobs answer.
+pub type BlobResult<T> = Result<T, BlobError>;
+
+/// Why a blob was not read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BlobError {
+    /// The disk is full. Nothing is left of what was written.
+    #[error("the blob storage is full: {0}")]
+    Full(String),
+    /// The storage cannot be read or written.
+    #[error("the blob storage failed: {0}")]
+    Io(String),
+    /// Whoever sends the bytes did not send them all.
+    #[error("the bytes to store ended early: {0}")]
+    Source(String),
+}
+
+impl BlobError {
+    pub(crate) fn io(what: &str, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(format!("{what}: {error}")),
+            _ => Self::Io(format!("{what}: {error}")),
+        }
+    }
+}
