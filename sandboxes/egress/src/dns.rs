@@ -73,7 +73,7 @@ pub(crate) fn read(query: &[u8]) -> Option<Question> {
     let (kind, class) = (word(at)?, word(at + 2)?);
     let raw = query.get(HEADER_BYTES..at + 4)?.to_vec();
     let is_internet = class == CLASS_IN;
-    (is_internet && !name.is_empty()).then(|| Question {
+    (is_internet && !name.is_empty()).then_some(Question {
         id,
         recursion_desired: flags & 0x0100 != 0,
         name,
