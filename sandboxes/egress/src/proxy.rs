@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::Shared;
@@ -50,23 +51,30 @@ impl Dialer for HostDialer {
     }
 }
 
-/// Serves until the listener fails, which it does when the sandbox is gone.
+/// Serves until the listener fails, which it does when the sandbox is gone. Dropping it ends its connections.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semaphore>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let shared = shared.clone();
-        let permit = permits.clone().try_acquire_owned();
-        tokio::spawn(async move {
-            let Ok(local) = stream.local_addr() else { return };
-            let host = host_of(&shared, local.ip());
-            let refused = match permit {
-                Ok(_permit) => carry(&mut stream, &shared, &host, local.port()).await.err(),
-                Err(_) => Some(Reason::Limit),
-            };
-            // The line is written before the code sees its connection closed.
-            if let Some(reason) = refused {
-                shared.refusals.refused(&Refusal { host, port: Some(local.port()), reason });
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { return };
+                connections.spawn(take(stream, shared.clone(), permits.clone().try_acquire_owned().ok()));
             }
-        });
+            _ = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+}
+
+async fn take(mut inside: TcpStream, shared: Arc<Shared>, permit: Option<OwnedSemaphorePermit>) {
+    let Ok(local) = inside.local_addr() else { return };
+    let host = host_of(&shared, local.ip());
+    let refused = match permit {
+        Some(_permit) => carry(&mut inside, &shared, &host, local.port()).await.err(),
+        None => Some(Reason::Limit),
+    };
+    // The line is written before the code sees its connection closed.
+    if let Some(reason) = refused {
+        shared.refusals.refused(&Refusal { host, port: Some(local.port()), reason });
     }
 }
 
