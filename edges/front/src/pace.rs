@@ -1,0 +1,165 @@
+//! How long a client may be waited for. Pure: instants come in, deadlines go out.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::FrontSettings;
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of its header.
+    Header,
+    /// Us: the request is being answered.
+    Busy,
+}
+
+/// What the reader, the writer and the bodies of one connection know together.
+pub(crate) struct Pace {
+    start: Instant,
+    /// The phase, and in milliseconds after `start` when it began.
+    phase: AtomicU64,
+    /// A body was given up before its end: the client may still be sending.
+    unread: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Pace {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { start: now, phase: AtomicU64::new(0), unread: AtomicBool::new(false), draining: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn enter(&self, phase: Phase, now: Instant) {
+        let millis = u64::try_from((now - self.start).as_millis()).unwrap_or(u64::MAX >> 2);
+        self.phase.store(millis << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) & 3 {
+            0 => Phase::Idle,
+            1 => Phase::Header,
+            _ => Phase::Busy,
+        }
+    }
+
+    /// Until when the client must have sent something; never while it waits for us.
+    pub(crate) fn deadline(&self, settings: &FrontSettings) -> Option<Instant> {
+        let since = self.start + Duration::from_millis(self.phase.load(Ordering::Relaxed) >> 2);
+        match self.phase() {
+            Phase::Idle => Some(since + settings.idle_timeout),
+            Phase::Header => Some(since + settings.header_timeout),
+            Phase::Busy => None,
+        }
+    }
+
+    pub(crate) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection has nothing to do and should end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.draining.load(Ordering::Relaxed) && self.phase() == Phase::Idle
+    }
+}
+
+/// How long a body has been waited for. Time in which we did not ask for it does not count.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    waited: Duration,
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// The client has nothing for us now. Returns until when it must, having sent so many bytes in all.
+    pub(crate) fn wait(&mut self, now: Instant, sent_bytes: u64, settings: &FrontSettings) -> Instant {
+        let since = *self.since.get_or_insert(now);
+        let earned = Duration::from_secs_f64(sent_bytes as f64 / settings.body_min_bytes_per_sec.max(1) as f64);
+        since + (settings.body_grace + earned).saturating_sub(self.waited)
+    }
+
+    /// It has.
+    pub(crate) fn go_on(&mut self, now: impl FnOnce() -> Instant) {
+        if let Some(since) = self.since.take() {
+            self.waited += now() - since;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> FrontSettings {
+        FrontSettings {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(100),
+            body_grace: Duration::from_secs(20),
+            body_min_bytes_per_sec: 1_000,
+            ..FrontSettings::default()
+        }
+    }
+
+    #[test]
+    fn each_phase_has_its_deadline() {
+        let (start, settings) = (Instant::now(), settings());
+        let pace = Pace::new(start);
+        assert_eq!(pace.deadline(&settings), Some(start + Duration::from_secs(100)));
+        let later = start + Duration::from_secs(7);
+        pace.enter(Phase::Header, later);
+        assert_eq!(pace.deadline(&settings), Some(later + Duration::from_secs(10)));
+        pace.enter(Phase::Busy, later);
+        assert_eq!(pace.deadline(&settings), None);
+    }
+
+    #[test]
+    fn a_drain_ends_only_what_is_idle() {
+        let pace = Pace::new(Instant::now());
+        assert!(!pace.is_over());
+        pace.enter(Phase::Busy, Instant::now());
+        pace.drain();
+        assert!(!pace.is_over());
+        pace.enter(Phase::Idle, Instant::now());
+        assert!(pace.is_over());
+    }
+
+    /// A byte every second, for ever: the grace is used up however steadily it trickles.
+    #[test]
+    fn a_trickle_runs_out_of_patience() {
+        let (start, settings) = (Instant::now(), settings());
+        let mut patience = Patience::default();
+        let mut now = start;
+        for sent in 0..60 {
+            let deadline = patience.wait(now, sent, &settings);
+            now += Duration::from_secs(1);
+            if deadline < now {
+                assert_eq!((now - start).as_secs(), 21);
+                return;
+            }
+            patience.go_on(|| now);
+        }
+        panic!("never too slow");
+    }
+
+    #[test]
+    fn a_client_at_the_least_rate_is_waited_for() {
+        let (mut now, settings) = (Instant::now(), settings());
+        let mut patience = Patience::default();
+        for sent in 0..600 {
+            assert!(patience.wait(now, sent * 1_000, &settings) > now + Duration::from_secs(1), "cut after {sent} s");
+            now += Duration::from_secs(1);
+            patience.go_on(|| now);
+        }
+    }
+}
