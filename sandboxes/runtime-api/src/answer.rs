@@ -12,6 +12,8 @@ pub enum Answer {
         error_type: String,
         /// The JSON that it posted.
         body: Bytes,
+        /// Whether the runtime said that it ends itself now.
+        leaving: bool,
     },
     /// The response was larger than [`Limits::response_bytes`]; its bytes are gone.
     TooLarge {
@@ -87,11 +89,11 @@ fn clean_type(said: Option<&str>) -> Option<String> {
 }
 
 /// The answer that an error report makes. What the runtime said beside the body goes before what the body says.
-pub(crate) fn error_answer(said: Option<&str>, body: Bytes) -> Answer {
+pub(crate) fn error_answer(said: Option<&str>, body: Bytes, leaving: bool) -> Answer {
     let error_type = clean_type(said)
         .or_else(|| clean_type(read_body(&body).error_type.as_deref()))
         .unwrap_or_else(|| "Function.Unknown".to_owned());
-    Answer::Error { error_type, body }
+    Answer::Error { error_type, body, leaving }
 }
 
 /// The outcome that an init error report makes.
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     fn typed(said: Option<&str>, body: &'static str) -> String {
-        match error_answer(said, Bytes::from_static(body.as_bytes())) {
+        match error_answer(said, Bytes::from_static(body.as_bytes()), false) {
             Answer::Error { error_type, .. } => error_type,
             other => panic!("{other:?}"),
         }

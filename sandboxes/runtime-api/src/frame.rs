@@ -8,6 +8,7 @@
 //! bootstrap to node   N  ready for the first event, which ends init; head and body empty
 //!                     R  response and ready again; head: id; body: the response
 //!                     E  error and ready again; head: id, error type, one a line; body: the error's JSON
+//!                     L  as E, and the program ends itself
 //!                     I  init failed; head: error type; body: the error's JSON
 //! ```
 
@@ -24,6 +25,7 @@ pub(crate) enum Kind {
     Ready,
     Response,
     Error,
+    LastError,
     InitError,
 }
 
@@ -41,6 +43,7 @@ pub(crate) fn read_prefix(bytes: &[u8; PREFIX_BYTES]) -> Result<Prefix, String> 
         b'N' => Kind::Ready,
         b'R' => Kind::Response,
         b'E' => Kind::Error,
+        b'L' => Kind::LastError,
         b'I' => Kind::InitError,
         other => return Err(format!("a frame of the unknown kind {other} came")),
     };
@@ -104,7 +107,7 @@ mod tests {
         #[test]
         fn a_prefix_is_read_or_refused(bytes: [u8; PREFIX_BYTES]) {
             if let Ok(prefix) = read_prefix(&bytes) {
-                assert!(b"NREI".contains(&bytes[0]) && prefix.head_bytes <= HEAD_BYTES_MAX);
+                assert!(b"NRELI".contains(&bytes[0]) && prefix.head_bytes <= HEAD_BYTES_MAX);
             }
         }
     }

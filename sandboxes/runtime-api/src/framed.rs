@@ -145,7 +145,8 @@ fn answer(frame: Frame, id: RequestId) -> Option<Answer> {
     }
     match frame {
         Frame::Whole { kind: Kind::Response, body, .. } => Some(Answer::Response(body)),
-        Frame::Whole { kind: Kind::Error, body, .. } => Some(error_answer(error_type, body)),
+        Frame::Whole { kind: Kind::Error, body, .. } => Some(error_answer(error_type, body, false)),
+        Frame::Whole { kind: Kind::LastError, body, .. } => Some(error_answer(error_type, body, true)),
         Frame::TooLarge { kind: Kind::Response | Kind::Error, size_bytes, .. } => Some(Answer::TooLarge { size_bytes }),
         _ => None,
     }

@@ -7,8 +7,12 @@ const PREFIX: &str = "/2018-06-01/runtime/";
 pub(crate) enum Call<'a> {
     Ping,
     Next,
-    Response { id: &'a str },
-    Error { id: &'a str },
+    Response {
+        id: &'a str,
+    },
+    Error {
+        id: &'a str,
+    },
     InitError,
     /// `restore/next` and `restore/error`, which exist only where instances start from snapshots.
     Restore,

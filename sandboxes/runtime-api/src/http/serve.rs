@@ -67,7 +67,11 @@ pub(crate) async fn serve(listener: impl Listener, desk: Arc<Desk>, limits: Arc<
     }
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, desk: Arc<Desk>, limits: Arc<Limits>) {
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    desk: Arc<Desk>,
+    limits: Arc<Limits>,
+) {
     let head_bytes = limits.head_bytes;
     let service = service_fn(move |request| {
         let (desk, limits) = (Arc::clone(&desk), Arc::clone(&limits));
@@ -126,7 +130,7 @@ async fn response(desk: &Desk, limits: &Limits, id: &str, headers: &HeaderMap, b
     if let Some(message) = unsupported_mode(headers) {
         let error_type = "Runtime.InvalidResponseModeHeader";
         let told = serde_json::json!({ "errorMessage": message, "errorType": error_type }).to_string();
-        permit.answer(error_answer(Some(error_type), Bytes::from(told)));
+        permit.answer(error_answer(Some(error_type), Bytes::from(told), false));
         return reply::error(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", message);
     }
     match collect(body, limits.response_bytes).await {
@@ -155,7 +159,7 @@ async fn error(desk: &Desk, limits: &Limits, id: &str, headers: &HeaderMap, body
         Err(refusal) => return reply::refused(&refusal),
     };
     match collect(body, limits.response_bytes).await {
-        Collected::Whole(body) => permit.answer(error_answer(error_type(headers), body)),
+        Collected::Whole(body) => permit.answer(error_answer(error_type(headers), body, false)),
         Collected::TooLarge { size_bytes } => {
             permit.answer(Answer::TooLarge { size_bytes });
             return too_large(limits);
