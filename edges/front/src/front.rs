@@ -7,6 +7,7 @@ use dormouse_telemetry::{Counter, Metrics, names};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
 
 use crate::connection::{self, Serving};
 use crate::listen::Listener;
@@ -112,15 +113,19 @@ impl Front {
         });
     }
 
-    /// Serves a connection that came another way, such as out of a sandbox. Returns at once.
-    pub fn serve_stream<S>(&self, stream: S, peer: Peer)
+    /// Serves a connection that came another way, such as out of a sandbox. Returns at once, with a handle to wait for the
+    /// connection's end by; absent when the connection was refused.
+    pub fn serve_stream<S>(&self, stream: S, peer: Peer) -> Option<JoinHandle<()>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let slots = if matches!(peer, Peer::Tcp(_)) { &self.shared.outside } else { &self.shared.inside };
         match Arc::clone(slots).try_acquire_owned() {
             Ok(slot) => self.serve(stream, peer, slot),
-            Err(_) => self.shared.refused_full.inc(),
+            Err(_) => {
+                self.shared.refused_full.inc();
+                None
+            }
         }
     }
 
@@ -146,7 +151,8 @@ impl Front {
         // Without it an answer may wait for an acknowledgement of its head. It fails when the client has gone already.
         let _ = stream.set_nodelay(true);
         if let Ok(slot) = Arc::clone(&self.shared.outside).try_acquire_owned() {
-            return self.serve(stream, peer, slot);
+            self.serve(stream, peer, slot);
+            return;
         }
         self.shared.refused_full.inc();
         if self.shared.tls.is_none() {
@@ -156,18 +162,18 @@ impl Front {
         }
     }
 
-    fn serve<S>(&self, stream: S, peer: Peer, slot: OwnedSemaphorePermit)
+    fn serve<S>(&self, stream: S, peer: Peer, slot: OwnedSemaphorePermit) -> Option<JoinHandle<()>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let stage = self.shared.stage.subscribe();
         if *stage.borrow() != Stage::Open {
             self.shared.refused_draining.inc();
-            return;
+            return None;
         }
         let shared = Arc::clone(&self.shared);
         let serving = Arc::clone(&shared.serving);
-        tokio::spawn(async move {
+        Some(tokio::spawn(async move {
             match &shared.tls {
                 None => connection::serve(serving, stream, peer, false, stage).await,
                 Some(tls) => {
@@ -183,7 +189,7 @@ impl Front {
                 }
             }
             drop(slot);
-        });
+        }))
     }
 
     /// Looks for a new certificate, in the background, until the drain.
