@@ -79,7 +79,7 @@ pub(crate) fn remove(partial: &Path) {
     if let Err(error) = std::fs::remove_file(partial)
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %partial.display(), %error, "an unfinished backup could not be removed");
+        tracing::warn!(path = %partial.display(), %error, "a file could not be removed");
     }
 }
 
@@ -111,6 +111,12 @@ pub fn restore(backup: &Path, dir: &Path) -> Result<Checked, BackupError> {
     let restored = || {
         std::fs::copy(backup, &partial).map_err(|error| io(backup, &error))?;
         let checked = check_backup(&partial)?;
+        // A log that was left behind by another database would be played into this one.
+        for beside in ["-wal", "-shm"] {
+            let mut left = path.as_os_str().to_owned();
+            left.push(beside);
+            remove(Path::new(&left));
+        }
         place(&partial, &path)?;
         Ok(checked)
     };

@@ -1,12 +1,13 @@
 //! The one thread that writes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dormouse_model::Timestamp;
-use dormouse_store::{Batch, CommitId, CommitOutcome, Expected, StoreError, StoreResult, Version, Watchers};
+use dormouse_store::{Batch, CommitId, CommitOutcome, Expected, StoreError, Version, Watchers};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::OnFatal;
@@ -113,12 +114,12 @@ impl Writer {
     fn apply(&mut self, jobs: &[Job], time: Timestamp) -> rusqlite::Result<Vec<Done>> {
         let group = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut version = self.version;
-        let mut in_group: Vec<(CommitId, Version)> = Vec::new();
+        let mut in_group: HashMap<CommitId, Version> = HashMap::new();
         let mut done = Vec::with_capacity(jobs.len());
         for job in jobs {
             done.push(match job {
                 Job::Commit { id, batch, .. } => {
-                    let before = in_group.iter().find(|(other, _)| other == id).map(|(_, version)| (*version, time));
+                    let before = in_group.get(id).map(|version| (*version, time));
                     if let Some((version, time)) = before.or_else(|| self.remembered.get(*id)) {
                         Done::Committed { version, time, new: false }
                     } else {
@@ -127,7 +128,7 @@ impl Writer {
                             version += 1;
                             apply_batch(&group, batch, version)?;
                             remember(&group, version, time, *id)?;
-                            in_group.push((*id, Version(version)));
+                            in_group.insert(*id, Version(version));
                             Done::Committed { version: Version(version), time, new: true }
                         } else {
                             Done::Conflict(keys)
