@@ -61,6 +61,13 @@ pub struct Session {
     pub policy_arns: Vec<String>,
 }
 
+impl Session {
+    /// Whether policies narrow it at all.
+    pub(crate) fn narrows(&self) -> bool {
+        self.policy.is_some() || !self.policy_arns.is_empty()
+    }
+}
+
 impl Caller {
     /// A part of the platform, asking for a resource of `account`.
     pub fn service(name: &str, account: AccountId) -> Self {
