@@ -13,6 +13,7 @@
 mod declare;
 mod document;
 mod endpoint;
+mod layout;
 mod resolve;
 mod sections;
 mod sources;

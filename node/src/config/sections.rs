@@ -53,6 +53,8 @@ section! {
         cert: Option<PathBuf> = "";
         /// PEM file with the private key; read again when it changes.
         key: Option<PathBuf> = "";
+        /// How often the two files are looked at.
+        reload_secs: Seconds = "2", 1..=3600;
     }
 }
 
@@ -66,6 +68,18 @@ section! {
         pids: u32 = "1024", 16..=32768;
         /// Open files of one process in a sandbox.
         nofile: u32 = "1024", 64..=1048576;
+        /// Size of /dev/shm, charged to the function's memory.
+        shm_mb: Megabytes = "64", 1..=10240;
+        /// The longest line of a function's log; a longer one is split.
+        log_line_bytes: Bytes = "262144", 1024..=1048576;
+        /// Output read from one instance in a second; what prints more waits.
+        log_bytes_per_sec: Bytes = "8388608", 65536..=1073741824;
+        /// Connections of one sandbox to the platform's endpoint at one instant; more wait.
+        platform_connections: u32 = "64", 1..=4096;
+        /// As root: the first of the host's uids and gids that sandboxes run under.
+        uid_base: u32 = "1879048192", 65536..=4000000000;
+        /// As root: how many of them there are; as many sandboxes can be alive.
+        uid_count: u32 = "65536", 1..=16777216;
         /// Ports that a grant of all may reach; empty for every port.
         egress_ports: List<u16> = "";
     }
@@ -150,14 +164,26 @@ section! {
 section! {
     /// The sockets.
     Front at "front." {
-        /// Connections open at one instant; more wait in the kernel's backlog.
-        max_connections: u32 = "10000", 1..=1000000;
+        /// Connections from outside at one instant, and as many from inside sandboxes; the next is answered 503.
+        max_connections: u32 = "16384", 1..=1000000;
+        /// A request's line and header fields together; more is answered 431.
+        max_header_bytes: Bytes = "65536", 8192..=1048576;
+        /// Header fields of a request; more is answered 431.
+        max_headers: u32 = "128", 16..=4096;
+        /// A request's body, where the operation does not set less; more is answered 413.
+        max_body_bytes: Bytes = "134217728", 1048576..=1073741824;
         /// How long a client may take to send the head of a request.
         header_timeout_ms: Millis = "10000", 100..=600000;
-        /// How long a client may take between two pieces of a request's body.
-        body_timeout_ms: Millis = "30000", 100..=600000;
         /// How long a connection without a request is kept.
-        idle_timeout_ms: Millis = "75000", 100..=3600000;
+        idle_timeout_ms: Millis = "350000", 100..=3600000;
+        /// How long a body may be waited for in all, beside the time that its bytes take at body_min_bytes_per_sec.
+        body_timeout_ms: Millis = "20000", 100..=600000;
+        /// The slowest pace of a body.
+        body_min_bytes_per_sec: Bytes = "4096", 1..=1073741824;
+        /// How long a client may take nothing of an answer that waits for it.
+        write_timeout_ms: Millis = "30000", 100..=600000;
+        /// How long a TLS handshake may take.
+        handshake_timeout_ms: Millis = "10000", 100..=600000;
         /// How long a stopping node waits for requests in progress.
         drain_timeout_ms: Millis = "30000", 0..=900000;
     }

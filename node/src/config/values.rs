@@ -181,6 +181,13 @@ impl<T: Value> Value for Option<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 
+impl<T> std::ops::Deref for List<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
 impl<T: Value> Value for List<T> {
     const KIND: &'static str = "list";
     const UNIT: &'static str = T::UNIT;

@@ -1,0 +1,60 @@
+//! Our own API under `/_dormouse/admin`: JSON, signed for the service `dormouse`.
+
+use std::io::BufRead;
+
+use serde_json::Value;
+
+use super::{Client, Request, ServiceError};
+use crate::failure::Failure;
+
+impl Client {
+    /// Calls the admin API and answers its JSON, null when there is none.
+    pub(crate) fn admin(
+        &self,
+        method: &str,
+        path: &str,
+        query: Vec<(&str, String)>,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let answer = self.send(request(method, path, query, body))?;
+        if answer.status >= 300 {
+            return Err(Failure::failed(ServiceError::of_json(&answer)));
+        }
+        if answer.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| Failure::failed(format!("the answer of the node is not JSON: {error}")))
+    }
+
+    /// Calls the admin API and hands each JSON line of its answer to `each`, as it comes.
+    pub(crate) fn admin_lines(
+        &self,
+        path: &str,
+        query: Vec<(&str, String)>,
+        mut each: impl FnMut(Value) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let lines = match self.stream(request("GET", path, query, None))? {
+            Ok(lines) => lines,
+            Err(answer) => return Err(Failure::failed(ServiceError::of_json(&answer))),
+        };
+        for line in lines.lines() {
+            let line = line.map_err(|error| Failure::failed(format!("the answer of the node broke off: {error}")))?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let value = serde_json::from_str(&line)
+                .map_err(|error| Failure::failed(format!("a line of the node's answer is not JSON: {error}")))?;
+            each(value)?;
+        }
+        Ok(())
+    }
+}
+
+fn request<'a>(method: &'a str, path: &str, query: Vec<(&'a str, String)>, body: Option<&Value>) -> Request<'a> {
+    let (headers, body) = match body {
+        Some(body) => (vec![("content-type", "application/json".to_owned())], body.to_string().into_bytes()),
+        None => (Vec::new(), Vec::new()),
+    };
+    Request { method, path: format!("/_dormouse/admin{path}"), query, headers, body, service: "dormouse" }
+}
