@@ -52,10 +52,10 @@ pub fn read_input(table: &Service, operation: &Operation, incoming: &Incoming<'_
     Ok(value)
 }
 
-/// Writes a success. `output` is the canonical value of the operation's output.
+/// Writes a success; the front door adds the request's id as a header. `output` is the canonical value of the operation's output.
 pub fn write_output(table: &Service, operation: &Operation, output: Value, id: RequestId) -> Response<Bytes> {
     match table.protocol {
-        Protocol::RestJson => rest_json::write(table, operation, output, id),
+        Protocol::RestJson => rest_json::write(table, operation, output),
         Protocol::Query => query::write(table, operation, &output, id),
     }
 }
@@ -63,7 +63,7 @@ pub fn write_output(table: &Service, operation: &Operation, output: Value, id: R
 /// Writes an error in the form of the service's protocol.
 pub fn write_error(table: &Service, error: &ApiError, id: RequestId) -> Response<Bytes> {
     match table.protocol {
-        Protocol::RestJson => rest_json::write_error(table, error, id),
+        Protocol::RestJson => rest_json::write_error(table, error),
         Protocol::Query => query::write_error(table, error, id),
     }
 }
@@ -75,15 +75,9 @@ fn status_of(table: &Service, error: &ApiError) -> (StatusCode, bool) {
     (status, status.is_server_error())
 }
 
-/// The header that every response of a service carries.
-const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-amzn-requestid");
-
-fn respond(status: StatusCode, content_type: &'static str, body: Bytes, id: RequestId) -> Response<Bytes> {
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
-    let id = http::HeaderValue::try_from(id.to_string()).expect("a UUID is a header value");
-    headers.insert(REQUEST_ID, id);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response
 }

@@ -140,7 +140,7 @@ pub(super) fn write(table: &Service, operation: &Operation, output: &Value, id: 
         response.child(&wrapper, |result| write_value(table, shape, output, result));
     }
     response.child("ResponseMetadata", |metadata| metadata.text_child("RequestId", &id.to_string()));
-    respond(operation.status, XML, response.finish(), id)
+    respond(operation.status, XML, response.finish())
 }
 
 /// Writes an error in the form that all query services share.
@@ -154,7 +154,7 @@ pub(super) fn write_error(table: &Service, error: &ApiError, id: RequestId) -> R
         body.text_child("Message", &error.message);
     });
     response.text_child("RequestId", &id.to_string());
-    let mut response = respond(status, XML, response.finish(), id);
+    let mut response = respond(status, XML, response.finish());
     if let Some((_, seconds)) = error.details.iter().find(|(name, _)| *name == "retryAfterSeconds")
         && let Ok(seconds) = http::HeaderValue::try_from(seconds)
     {

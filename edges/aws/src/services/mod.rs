@@ -1,0 +1,15 @@
+//! The services: one module each, with the rows of the operations that are built.
+
+pub mod lambda;
+
+use crate::operation::Row;
+use crate::table::ServiceId;
+
+/// The operations of a service that are built. What its model has beyond these is answered with
+/// `NotImplementedException`.
+pub fn rows(service: ServiceId) -> Vec<Row> {
+    match service {
+        ServiceId::Lambda => lambda::rows(),
+        ServiceId::Iam | ServiceId::Sts => Vec::new(),
+    }
+}
