@@ -66,6 +66,23 @@ pub(crate) fn copy(db: &Connection, to: &Path) -> rusqlite::Result<()> {
     copied.map(|_| ())
 }
 
+/// Writes one snapshot of the store in `dir` to a new file, also while another process serves it: what that one commits
+/// meanwhile is not held up and not in the copy. Blocking.
+///
+/// # Errors
+/// [`BackupError`]; there is no new file then.
+pub fn backup_beside(dir: &Path, to: &Path) -> Result<(), BackupError> {
+    let path = dir.join(FILE_NAME);
+    let partial = prepare(to)?;
+    let db = schema::open_reader(&path, &Settings::default())?;
+    schema::check_format(&db, &path)?;
+    if let Err(error) = copy(&db, &partial) {
+        remove(&partial);
+        return Err(crate::error::open_error(&path, &error).into());
+    }
+    finish(&partial, to)
+}
+
 /// Checks a copy, makes it last and gives it its name.
 pub(crate) fn finish(partial: &Path, to: &Path) -> Result<(), BackupError> {
     let finished = check_backup(partial).and_then(|_| place(partial, to));

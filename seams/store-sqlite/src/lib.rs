@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use dormouse_model::{Clock, SystemClock};
 
-pub use backup::{BackupError, Checked, check_backup, restore};
+pub use backup::{BackupError, Checked, backup_beside, check_backup, restore};
 pub use error::OpenError;
 pub use lock::DirLock;
 pub use schema::FORMAT;
