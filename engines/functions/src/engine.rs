@@ -1,297 +1,267 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+//! What all operations share, and how a call finds what it runs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
+use dormouse_layers::due_queue::DueQueue;
 use dormouse_model::{
-    AccountId, AliasName, Clock, FunctionArn, FunctionName, Qualifier, Region, RequestId, VersionNumber,
+    AccountId, AliasName, Clock, FailureKind, FunctionArn, FunctionName, Qualifier, RequestId, VersionNumber,
 };
-use dormouse_sandbox::Driver;
-use dormouse_store::Store;
+use tokio::sync::watch;
 
-use crate::commands::*;
+use crate::admission::{AccountGate, FunctionGate, NodeGate, Permit, shed};
+use crate::code::CodeDigest;
+use crate::commands::Invoke;
 use crate::error::{FunctionsError, Result};
-use crate::events_api::{DeadEvent, DeadEventDetails};
-use crate::function::{AccountSettings, Alias, EventInvokeConfig, EventInvokeSettings, FunctionDetails, FunctionVersion};
-use crate::parts::{ExecutionRoles, Randomness};
+use crate::function::{State, Weight};
+use crate::instances::Instances;
+use crate::invoke::{Attempt, Detached, Order, Telemetry, attempt};
+use crate::registry::Registry;
+use crate::registry::keyspace::{self, Entry};
+use crate::runnable::Runnable;
 use crate::settings::Settings;
 
-/// What an engine is put together from.
-pub struct Parts {
-    /// The region that all ARNs carry.
-    pub region: Region,
-    /// Where everything durable is.
-    pub store: Arc<dyn Store>,
-    /// Runs the code.
-    pub driver: Arc<dyn Driver>,
-    /// Execution roles.
-    pub roles: Arc<dyn ExecutionRoles>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Ids and weights.
-    pub randomness: Arc<dyn Randomness>,
+pub(crate) struct Engine {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) registry: Registry,
+    pub(crate) instances: Arc<Instances>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) queue: DueQueue,
+    pub(crate) node: Arc<NodeGate>,
+    pub(crate) draining: watch::Sender<bool>,
+    gates: Mutex<Gates>,
+    /// What has been run, by the key of its version's record.
+    runnables: RwLock<BTreeMap<Bytes, Arc<Runnable>>>,
 }
 
-/// What a name in a request leads to, for the authorizer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
-    /// With the qualifier that the request used, without one if it used none.
-    pub arn: FunctionArn,
-    /// The resource policy as JSON; absent as long as functions have none.
-    pub policy: Option<String>,
+#[derive(Default)]
+struct Gates {
+    accounts: HashMap<AccountId, Arc<AccountGate>>,
+    functions: HashMap<(AccountId, FunctionName), Arc<FunctionGate>>,
 }
 
-/// The functions engine. Clones share one engine.
-#[derive(Clone)]
-pub struct Functions {
-    parts: Arc<Parts>,
+/// What a name and a qualifier lead to at this moment.
+struct Resolution {
+    version: Arc<Runnable>,
+    alias: Option<AliasName>,
 }
 
-fn absent<T>() -> Result<T> {
-    Err(FunctionsError::NotImplemented("This operation is not there yet.".to_owned()))
-}
-
-#[expect(clippy::unused_async, unused_variables, reason = "bodies follow")]
-impl Functions {
-    /// Reads the registry and starts the background work. Needs a tokio runtime.
-    pub async fn open(parts: Parts, settings: Settings) -> Result<Self> {
-        Ok(Self { parts: Arc::new(parts) })
+impl Engine {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        clock: Arc<dyn Clock>,
+        registry: Registry,
+        instances: Arc<Instances>,
+        telemetry: Telemetry,
+        queue: DueQueue,
+    ) -> Self {
+        Self {
+            node: Arc::new(NodeGate::new(settings.node_invocations)),
+            settings,
+            clock,
+            registry,
+            instances,
+            telemetry,
+            queue,
+            draining: watch::Sender::new(false),
+            gates: Mutex::default(),
+            runnables: RwLock::default(),
+        }
     }
 
-    /// Takes no further work, lets what runs end within the limit, then stops every instance.
-    pub async fn drain(&self, limit: Duration) {}
+    fn gates(&self) -> MutexGuard<'_, Gates> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-    /// The ARN of a name, whether or not it exists: what a request is authorized against.
-    pub fn resolve(&self, account: &AccountId, name: &FunctionName, qualifier: Option<&Qualifier>) -> Resolved {
-        let arn = FunctionArn {
-            region: self.parts.region.clone(),
-            account: account.clone(),
-            name: name.clone(),
-            qualifier: qualifier.cloned(),
+    fn gate(&self, account: &AccountId, name: &FunctionName) -> Arc<FunctionGate> {
+        let limit = self.settings.account_concurrency;
+        let mut gates = self.gates();
+        let of_account =
+            gates.accounts.entry(account.clone()).or_insert_with(|| Arc::new(AccountGate::new(limit))).clone();
+        let key = (account.clone(), name.clone());
+        gates.functions.entry(key).or_insert_with(|| Arc::new(FunctionGate::new(of_account))).clone()
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if *self.draining.borrow() { Err(shed("This node is being stopped.")) } else { Ok(()) }
+    }
+
+    /// The version that a qualifier leads to, from memory.
+    fn resolve(&self, account: &AccountId, name: &FunctionName, qualifier: Option<&Qualifier>) -> Result<Resolution> {
+        let catalogue = &self.registry.catalogue;
+        let not_found = || self.registry.not_found(account, name, qualifier);
+        let function = catalogue.get(&keyspace::function(account, name).bytes()).ok_or_else(not_found)?;
+        let Entry::Function(_, egress) = &*function.value else { return Err(not_found()) };
+        let (number, alias) = match qualifier {
+            None => (VersionNumber::Latest, None),
+            Some(Qualifier::Version(number)) => (*number, None),
+            Some(Qualifier::Alias(alias)) => {
+                let found = catalogue.get(&keyspace::alias(account, name, alias).bytes()).ok_or_else(not_found)?;
+                let Entry::Alias(record) = &*found.value else { return Err(not_found()) };
+                let number = weighted(record.version, record.routing, self.registry.randomness.next_u64());
+                (number, Some(alias.clone()))
+            }
         };
-        Resolved { arn, policy: None }
+        let key = keyspace::version(account, name, number).bytes();
+        let stored = catalogue.get(&key).ok_or_else(not_found)?;
+        let Entry::Version(record) = &*stored.value else { return Err(not_found()) };
+        if let State::Failed(reason) = &record.state {
+            return Err(FunctionsError::ResourceNotReady(reason.message.clone()));
+        }
+        let runnables = self.runnables.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(version) = runnables.get(&key)
+            && version.written == stored.version
+            && version.egress == *egress
+        {
+            return Ok(Resolution { version: version.clone(), alias });
+        }
+        drop(runnables);
+        let code = CodeDigest::from_base64(&record.code.sha256)
+            .ok_or_else(|| FunctionsError::internal("a digest in a record is damaged", &record.code.sha256))?;
+        let version = Arc::new(Runnable {
+            arn: self.registry.arn(account, name, None),
+            version: number,
+            configuration: record.configuration.clone(),
+            code,
+            egress: egress.clone(),
+            written: stored.version,
+            gate: self.gate(account, name),
+            pool: OnceLock::new(),
+            meters: OnceLock::new(),
+        });
+        let replaced = {
+            let mut runnables = self.runnables.write().unwrap_or_else(PoisonError::into_inner);
+            // Another call may have been faster; its pool is the one.
+            match runnables.get(&key) {
+                Some(newer) if newer.written >= stored.version && newer.egress == *egress => {
+                    return Ok(Resolution { version: newer.clone(), alias });
+                }
+                _ => runnables.insert(key, version.clone()),
+            }
+        };
+        drop(replaced);
+        Ok(Resolution { version, alias })
     }
 
-    /// `CreateFunction`.
-    pub async fn create_function(&self, account: &AccountId, command: CreateFunction) -> Result<FunctionVersion> {
-        absent()
+    /// Lets go of versions that were replaced or deleted, so that their idle instances stop.
+    pub(crate) fn drop_stale(&self) {
+        let catalogue = &self.registry.catalogue;
+        let mut stale = Vec::new();
+        {
+            let mut runnables = self.runnables.write().unwrap_or_else(PoisonError::into_inner);
+            runnables.retain(|key, version| {
+                let kept = catalogue.get(key).is_some_and(|stored| stored.version == version.written);
+                if !kept {
+                    stale.push(version.clone());
+                }
+                kept
+            });
+        }
+        drop(stale);
+        let mut gates = self.gates();
+        gates.functions.retain(|_, gate| Arc::strong_count(gate) > 1);
+        gates.accounts.retain(|_, gate| Arc::strong_count(gate) > 1);
     }
 
-    /// `GetFunction`, `GetFunctionConfiguration`.
-    pub async fn get_function(
+    /// Everything about a call that is checked before it is run or queued.
+    pub(crate) fn check(&self, account: &AccountId, call: &Invoke, payload_bytes: usize) -> Result<()> {
+        if call.payload.len() > payload_bytes {
+            return Err(FunctionsError::RequestTooLarge(format!(
+                "Request must be smaller than {payload_bytes} bytes for the InvokeFunction operation"
+            )));
+        }
+        if !call.payload.is_empty()
+            && let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&call.payload)
+        {
+            let message = format!("Could not parse request body into json: {error}");
+            return Err(FunctionsError::InvalidRequestContent(message));
+        }
+        self.resolve(account, &call.function, call.qualifier.as_ref()).map(|_| ())
+    }
+
+    /// What is to be run for a call.
+    pub(crate) fn order(&self, account: &AccountId, call: Invoke) -> Result<Order> {
+        let Invoke { function, qualifier, request_id, payload, trace_id, client_context, log_tail } = call;
+        let Resolution { version, alias } = self.resolve(account, &function, qualifier.as_ref())?;
+        let invoked_arn = FunctionArn { qualifier, ..version.arn.clone() };
+        let payload = payload_or_empty_object(payload);
+        Ok(Order { request_id, invoked_arn, version, alias, payload, trace_id, client_context, log_tail })
+    }
+
+    /// What is to be run for a queued event. What is not in memory is looked for in the store before it is given up.
+    pub(crate) async fn order_event(
         &self,
-        account: &AccountId,
-        name: &FunctionName,
-        qualifier: Option<&Qualifier>,
-    ) -> Result<FunctionDetails> {
-        absent()
+        request_id: RequestId,
+        function: &FunctionArn,
+        payload: Bytes,
+        trace_id: &str,
+    ) -> Result<Order> {
+        let call = Invoke {
+            function: function.name.clone(),
+            qualifier: function.qualifier.clone(),
+            request_id,
+            payload,
+            trace_id: trace_id.to_owned(),
+            client_context: None,
+            log_tail: false,
+        };
+        match self.order(&function.account, call.clone()) {
+            Err(FunctionsError::ResourceNotFound(_)) => {
+                self.registry.catalogue.refresh().await?;
+                self.order(&function.account, call)
+            }
+            order => order,
+        }
     }
 
-    /// `ListFunctions`; with `all_versions` published ones too. At most 50 a page.
-    pub async fn list_functions(
-        &self,
-        account: &AccountId,
-        page: Page,
-        all_versions: bool,
-    ) -> Result<Listing<FunctionVersion>> {
-        absent()
+    /// Runs an order to its end, also when the caller goes away.
+    pub(crate) async fn run(&self, order: Order) -> Result<Attempt> {
+        let permit = self.permit(&order)?;
+        Detached::new(attempt(self.instances.clone(), self.telemetry.clone(), order, permit)).await
     }
 
-    /// The zip of a version, as it was uploaded, in pieces.
-    pub async fn download_code(
-        &self,
-        account: &AccountId,
-        name: &FunctionName,
-        qualifier: Option<&Qualifier>,
-    ) -> Result<Bytes> {
-        absent()
+    fn permit(&self, order: &Order) -> Result<Permit> {
+        let version = &order.version;
+        let reservations = self.registry.reservation(version.account(), version.name());
+        let permit = version.gate.enter(reservations, self.node.enter()?);
+        if let Err(FunctionsError::TooManyRequests { .. }) = &permit {
+            let throttled = Some(FailureKind::Throttled);
+            self.telemetry.count(version, order.alias.as_ref(), Default::default(), throttled);
+        }
+        permit
     }
+}
 
-    /// `UpdateFunctionCode`.
-    pub async fn update_code(&self, account: &AccountId, command: UpdateCode) -> Result<FunctionVersion> {
-        absent()
+/// A call without a payload is one with an empty object, as in Lambda.
+pub(crate) fn payload_or_empty_object(payload: Bytes) -> Bytes {
+    if payload.is_empty() { Bytes::from_static(b"{}") } else { payload }
+}
+
+/// The version that a call through an alias runs: the second one for its share of the calls. `random` is uniform.
+pub(crate) fn weighted(version: VersionNumber, routing: Option<Weight>, random: u64) -> VersionNumber {
+    // 53 bits are what a float holds exactly.
+    let unit = (random >> 11) as f64 / (1u64 << 53) as f64;
+    match routing {
+        Some(second) if unit < second.share => second.version,
+        _ => version,
     }
+}
 
-    /// `UpdateFunctionConfiguration`.
-    pub async fn update_configuration(
-        &self,
-        account: &AccountId,
-        command: UpdateConfiguration,
-    ) -> Result<FunctionVersion> {
-        absent()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// `DeleteFunction`: the whole function, or one published version.
-    pub async fn delete_function(
-        &self,
-        account: &AccountId,
-        name: &FunctionName,
-        qualifier: Option<&Qualifier>,
-    ) -> Result<()> {
-        absent()
-    }
-
-    /// `PublishVersion`.
-    pub async fn publish_version(&self, account: &AccountId, command: PublishVersion) -> Result<FunctionVersion> {
-        absent()
-    }
-
-    /// `ListVersionsByFunction`: `$LATEST` first. At most 50 a page.
-    pub async fn list_versions(
-        &self,
-        account: &AccountId,
-        name: &FunctionName,
-        page: Page,
-    ) -> Result<Listing<FunctionVersion>> {
-        absent()
-    }
-
-    /// `CreateAlias`.
-    pub async fn create_alias(&self, account: &AccountId, command: CreateAlias) -> Result<Alias> {
-        absent()
-    }
-
-    /// `GetAlias`.
-    pub async fn get_alias(&self, account: &AccountId, name: &FunctionName, alias: &AliasName) -> Result<Alias> {
-        absent()
-    }
-
-    /// `ListAliases`, optionally only those of one version. At most 50 a page.
-    pub async fn list_aliases(
-        &self,
-        account: &AccountId,
-        name: &FunctionName,
-        version: Option<VersionNumber>,
-        page: Page,
-    ) -> Result<Listing<Alias>> {
-        absent()
-    }
-
-    /// `UpdateAlias`.
-    pub async fn update_alias(&self, account: &AccountId, command: UpdateAlias) -> Result<Alias> {
-        absent()
-    }
-
-    /// `DeleteAlias`. Deleting what is not there succeeds, as in Lambda.
-    pub async fn delete_alias(&self, account: &AccountId, name: &FunctionName, alias: &AliasName) -> Result<()> {
-        absent()
-    }
-
-    /// `PutFunctionConcurrency`.
-    pub async fn put_concurrency(&self, account: &AccountId, name: &FunctionName, reserved: u32) -> Result<u32> {
-        absent()
-    }
-
-    /// `GetFunctionConcurrency`: absent when none is reserved.
-    pub async fn get_concurrency(&self, account: &AccountId, name: &FunctionName) -> Result<Option<u32>> {
-        absent()
-    }
-
-    /// `DeleteFunctionConcurrency`.
-    pub async fn delete_concurrency(&self, account: &AccountId, name: &FunctionName) -> Result<()> {
-        absent()
-    }
-
-    /// `PutFunctionEventInvokeConfig` (`merge` false: what is absent becomes default) and
-    /// `UpdateFunctionEventInvokeConfig` (`merge` true: it must exist, and what is absent stays).
-    pub async fn put_event_invoke_config(
-        &self,
-        account: &AccountId,
-        name: &FunctionName,
-        qualifier: Option<&Qualifier>,
-        settings: EventInvokeSettings,
-        merge: bool,
-    ) -> Result<EventInvokeConfig> {
-        absent()
-    }
-
-    /// `GetFunctionEventInvokeConfig`.
-    pub async fn get_event_invoke_config(
-        &self,
-        account: &AccountId,
-        name: &FunctionName,
-        qualifier: Option<&Qualifier>,
-    ) -> Result<EventInvokeConfig> {
-        absent()
-    }
-
-    /// `DeleteFunctionEventInvokeConfig`.
-    pub async fn delete_event_invoke_config(
-        &self,
-        account: &AccountId,
-        name: &FunctionName,
-        qualifier: Option<&Qualifier>,
-    ) -> Result<()> {
-        absent()
-    }
-
-    /// `ListFunctionEventInvokeConfigs`. At most 50 a page.
-    pub async fn list_event_invoke_configs(
-        &self,
-        account: &AccountId,
-        name: &FunctionName,
-        page: Page,
-    ) -> Result<Listing<EventInvokeConfig>> {
-        absent()
-    }
-
-    /// `ListTags`.
-    pub async fn list_tags(&self, account: &AccountId, name: &FunctionName) -> Result<BTreeMap<String, String>> {
-        absent()
-    }
-
-    /// `TagResource`: adds and replaces.
-    pub async fn tag(&self, account: &AccountId, name: &FunctionName, tags: BTreeMap<String, String>) -> Result<()> {
-        absent()
-    }
-
-    /// `UntagResource`. Keys that are not there are no error.
-    pub async fn untag(&self, account: &AccountId, name: &FunctionName, keys: &[String]) -> Result<()> {
-        absent()
-    }
-
-    /// `GetAccountSettings`.
-    pub async fn account_settings(&self, account: &AccountId) -> Result<AccountSettings> {
-        absent()
-    }
-
-    /// `Invoke` with `RequestResponse`: runs it and waits. It runs to its end even if the future is dropped.
-    pub async fn invoke(&self, account: &AccountId, call: Invoke) -> Result<InvokeOutcome> {
-        absent()
-    }
-
-    /// `Invoke` with `DryRun`: everything that is checked before a run.
-    pub fn check_invoke(&self, account: &AccountId, call: &Invoke) -> Result<()> {
-        absent()
-    }
-
-    /// `Invoke` with `Event`: returns once it is on disk.
-    pub async fn enqueue(&self, account: &AccountId, call: Invoke) -> Result<RequestId> {
-        absent()
-    }
-
-    /// Asynchronous invocations that were given up, oldest first.
-    pub async fn list_dead_events(
-        &self,
-        account: &AccountId,
-        function: Option<&FunctionName>,
-        page: Page,
-    ) -> Result<Listing<DeadEvent>> {
-        absent()
-    }
-
-    /// One of them, with its payload.
-    pub async fn get_dead_event(&self, account: &AccountId, id: RequestId) -> Result<DeadEventDetails> {
-        absent()
-    }
-
-    /// Sends it again as a fresh event with the same id; it is no longer dead.
-    pub async fn redrive_dead_event(&self, account: &AccountId, id: RequestId) -> Result<()> {
-        absent()
-    }
-
-    /// Forgets it.
-    pub async fn drop_dead_event(&self, account: &AccountId, id: RequestId) -> Result<()> {
-        absent()
+    #[test]
+    fn weights_are_shares_of_the_calls() {
+        let (one, two) = (VersionNumber::Published(1), VersionNumber::Published(2));
+        let pick = |share, random| weighted(one, Some(Weight { version: two, share }), random);
+        assert_eq!(pick(0.0, 0), one);
+        assert_eq!(pick(1.0, u64::MAX), two);
+        assert_eq!(weighted(one, None, 0), one);
+        let mut rng = dormouse_testkit::Rng::new(1);
+        let second = (0..10_000).filter(|_| pick(0.1, rng.next_u64()) == two).count();
+        assert!((900..1_100).contains(&second), "{second} of 10,000 at a share of 0.1");
     }
 }

@@ -53,8 +53,11 @@ pub struct Settings {
     pub throttle_delay_max: Duration,
     /// Asynchronous invocations that the node runs at one instant.
     pub async_concurrency: usize,
-    /// How long the platform's own lease on an asynchronous invocation lasts beyond the function's timeout.
-    pub async_lease_margin: Duration,
+    /// How long an asynchronous invocation that is being run stays hidden, unless that is renewed: what a killed node
+    /// was running is run again after so long.
+    pub async_lease: Duration,
+    /// Shards of the queue of asynchronous invocations; never shrinks.
+    pub async_shards: u32,
     /// How long dead events are kept.
     pub dead_event_retention: Duration,
 }
@@ -86,7 +89,8 @@ impl Settings {
             throttle_delay_min: Duration::from_secs(1),
             throttle_delay_max: Duration::from_secs(300),
             async_concurrency: 64,
-            async_lease_margin: Duration::from_secs(60),
+            async_lease: Duration::from_secs(30),
+            async_shards: 4,
             dead_event_retention: Duration::from_secs(14 * 24 * 3600),
         }
     }

@@ -173,7 +173,8 @@ impl Driver for Mock {
         }
         let report = InitReport { duration: script.init, runtime_version: format!("mock:{}", spec.runtime) };
         let clock = self.clock.clone();
-        let mut instance = MockInstance { life, clock, spec, script, frozen: false, spent: false, cpu: Duration::ZERO, dies: None };
+        let mut instance =
+            MockInstance { life, clock, spec, script, frozen: false, spent: false, cpu: Duration::ZERO, dies: None };
         instance.schedule_death();
         Ok((Box::new(instance), report))
     }

@@ -1,0 +1,222 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_model::Credentials;
+use dormouse_sandbox::{InitReport, Instance, Logging, StartError, StartSpec};
+use tokio::time::sleep;
+
+use super::log::InstanceLog;
+use super::memory::MemoryLease;
+use super::node::{Instances, LiveCount};
+use super::pool::Pool;
+use super::slot::{Holds, Slot};
+use crate::admission::shed;
+use crate::code::CodeLease;
+use crate::error::{FunctionsError, Result};
+use crate::function::LogFormat;
+use crate::invoke::lines::{Lines, Status};
+use crate::parts::RoleError;
+use crate::runnable::Runnable;
+
+/// Why a call got no instance.
+#[derive(Clone)]
+pub(crate) enum StartFailed {
+    /// The function's own fault; lines of the call that is answered with it go to this log.
+    Function { error: StartError, log: Arc<InstanceLog> },
+    /// All memory is in use.
+    NoMemory,
+    /// Not the function's fault.
+    Refused(FunctionsError),
+}
+
+impl StartFailed {
+    /// The pool forgot a call; cannot happen while its bookkeeping holds.
+    pub(crate) fn lost() -> Self {
+        Self::Refused(FunctionsError::internal("an invocation lost its place", "the pool dropped a waiting call"))
+    }
+
+    pub(crate) fn no_memory() -> FunctionsError {
+        shed("All memory of this node is in use by running functions.")
+    }
+}
+
+/// One start, from the decision to its end, told to the pool.
+pub(crate) async fn start(pool: Arc<Pool>, version: Arc<Runnable>, delay: Duration) {
+    let node = pool.node.clone();
+    let stopped = node.stop.notified();
+    let outcome = async {
+        sleep(delay).await;
+        prepare(&node, &version).await
+    };
+    let outcome = tokio::select! {
+        outcome = outcome => outcome,
+        () = stopped => Err(StartFailed::Refused(shed("This node is being stopped."))),
+    };
+    match outcome {
+        Ok(slot) => pool.started(slot),
+        Err(failed) => pool.start_ended(failed),
+    }
+}
+
+async fn prepare(node: &Arc<Instances>, version: &Arc<Runnable>) -> Result<Box<Slot>, StartFailed> {
+    if node.is_stopping() {
+        return Err(StartFailed::Refused(shed("This node is being stopped.")));
+    }
+    let _turn = node.starts.acquire().await.expect("the semaphore of starts is never closed");
+    let memory = node.make_room(version.configuration.memory_mb).await.ok_or(StartFailed::NoMemory)?;
+    let code = code(node, version).await.map_err(StartFailed::Refused)?;
+    let credentials = credentials(node, version).await.map_err(StartFailed::Refused)?;
+    let draft = Draft { node, version, memory, code, credentials, live: node.count_live() };
+    draft.start().await
+}
+
+async fn code(node: &Arc<Instances>, version: &Runnable) -> Result<CodeLease> {
+    let (store, blobs) = (node.parts.store.clone(), node.parts.blobs.clone());
+    node.parts.code.lease(version.code, crate::registry::fetch(store, blobs, version.code)).await
+}
+
+async fn credentials(node: &Instances, version: &Runnable) -> Result<Credentials> {
+    let role = &version.configuration.role;
+    let keys = node.parts.roles.credentials(version.account(), role, &version.arn).await;
+    keys.map_err(|error| match error {
+        RoleError::Refused(sentence) => FunctionsError::InvalidParameterValue(sentence),
+        RoleError::Unavailable(cause) => {
+            tracing::warn!(%cause, %role, "no credentials for an instance");
+            shed("The credentials of the function's role cannot be made now.")
+        }
+    })
+}
+
+/// All that an instance needs, before there is one.
+struct Draft<'a> {
+    node: &'a Arc<Instances>,
+    version: &'a Arc<Runnable>,
+    memory: MemoryLease,
+    code: CodeLease,
+    credentials: Credentials,
+    live: LiveCount,
+}
+
+type Started = (Box<dyn Instance>, InitReport);
+
+impl Draft<'_> {
+    async fn start(self) -> Result<Box<Slot>, StartFailed> {
+        let limit = self.node.parts.settings.init_timeout;
+        let (log, outcome) = self.attempt(limit).await;
+        let (log, outcome) = match outcome {
+            // The init phase is started over once, under the function's own timeout.
+            Err(error @ StartError::Timeout { .. }) => {
+                self.report(&log, "init", &error);
+                let (log, outcome) = self.attempt(self.version.timeout()).await;
+                if let Err(error) = &outcome {
+                    self.report(&log, "invoke", error);
+                }
+                (log, outcome)
+            }
+            outcome => {
+                if let Err(error) = &outcome {
+                    self.report(&log, "init", error);
+                }
+                (log, outcome)
+            }
+        };
+        match outcome {
+            Ok(started) => Ok(self.slot(started, log)),
+            Err(error) => Err(failed(error, log)),
+        }
+    }
+
+    fn slot(self, (instance, report): Started, log: Arc<InstanceLog>) -> Box<Slot> {
+        let cpu = instance.usage().cpu;
+        Box::new(Slot {
+            instance,
+            log,
+            init: Some(report.duration),
+            cpu,
+            retire_at: self.credentials.expires - self.node.parts.settings.retire_before_expiry,
+            frozen: false,
+            holds: Holds { _code: self.code, _memory: self.memory, _live: self.live },
+        })
+    }
+
+    async fn attempt(&self, limit: Duration) -> (Arc<InstanceLog>, Result<Started, StartError>) {
+        let parts = &self.node.parts;
+        let version = self.version;
+        let instance = format!("{:016x}{:016x}", parts.randomness.next_u64(), parts.randomness.next_u64());
+        let log = InstanceLog::new(
+            parts.logs.clone(),
+            parts.clock.clone(),
+            version.log_key(),
+            version.version,
+            instance.clone(),
+        );
+        let log = Arc::new(log);
+        let name = &version.configuration.runtime;
+        if let Some(running) = parts.driver.runtime(name).and_then(|state| state.version) {
+            let arn = format!("arn:aws:lambda:{}::runtime:{running}", parts.region);
+            say(&log, self.lines(&log).init_start(&running, &arn, version.name().as_str()));
+        }
+        let outcome = parts.driver.start(self.spec(instance, limit, log.clone())).await;
+        (log, outcome)
+    }
+
+    fn spec(&self, instance: String, init_timeout: Duration, log: Arc<InstanceLog>) -> StartSpec {
+        let configuration = &self.version.configuration;
+        let day = log.clock.now().to_string();
+        let stream = format!("{}/[{}]{instance}", day[..10].replace('-', "/"), self.version.version);
+        let logging = Logging {
+            group: configuration.logging.group.clone(),
+            stream,
+            json: configuration.logging.format == LogFormat::Json,
+            application_level: configuration.logging.application_level.map(|level| level.to_string()),
+        };
+        StartSpec {
+            instance,
+            function: self.version.arn.clone(),
+            version: self.version.version,
+            runtime: configuration.runtime.clone(),
+            handler: configuration.handler.clone(),
+            code: self.code.path().to_owned(),
+            layers: Vec::new(),
+            environment: configuration.environment.clone(),
+            credentials: self.credentials.clone(),
+            memory_mb: configuration.memory_mb,
+            ephemeral_storage_mb: configuration.ephemeral_storage_mb,
+            timeout: self.version.timeout(),
+            init_timeout,
+            egress: self.version.egress.clone(),
+            logging,
+            log,
+        }
+    }
+
+    fn lines(&self, log: &InstanceLog) -> Lines<'_> {
+        Lines { logging: &self.version.configuration.logging, version: self.version.version, now: log.clock.now() }
+    }
+
+    fn report(&self, log: &InstanceLog, phase: &str, error: &StartError) {
+        let (duration, status) = match error {
+            StartError::Function { error_type, duration, .. } => (*duration, Status::Error(error_type)),
+            StartError::Timeout { limit } => (*limit, Status::Timeout),
+            StartError::OutOfMemory { duration } => (*duration, Status::Error("Runtime.OutOfMemory")),
+            StartError::RuntimeMissing(_) | StartError::Platform(_) => return,
+        };
+        say(log, self.lines(log).init_report(phase, duration, status));
+    }
+}
+
+fn say(log: &InstanceLog, line: Option<String>) {
+    if let Some(line) = line {
+        log.platform(None, line);
+    }
+}
+
+fn failed(error: StartError, log: Arc<InstanceLog>) -> StartFailed {
+    match error {
+        StartError::RuntimeMissing(sentence) => StartFailed::Refused(FunctionsError::InvalidRuntime(sentence)),
+        StartError::Platform(cause) => {
+            StartFailed::Refused(FunctionsError::internal("the sandbox could not be made", cause))
+        }
+        error => StartFailed::Function { error, log },
+    }
+}
