@@ -6,7 +6,7 @@ pub struct Layer {
     /// A stable name: `user-namespace`, `mount-namespace`, `pid-namespace`, `ipc-namespace`, `uts-namespace`,
     /// `network-namespace`, `cgroup-namespace`, `seccomp`, `landlock`, `no-new-privileges`, `own-uid`, `memory-limit`,
     /// `cpu-limit`, `pids-limit`, `freezer`, `tmp-on-disk`.
-    pub name: &'static str,
+    pub name: String,
     /// Whether it holds.
     pub state: LayerState,
     /// What to change on the host, when it does not hold.

@@ -123,3 +123,130 @@ pub struct Exec {
     /// [`crate::Running::channel`].
     pub channel_fd: Option<i32>,
 }
+
+/// Most sockets of one sandbox: they travel in one message.
+pub(crate) const SOCKETS_MAX: usize = 100;
+/// Most mounts of one program: so do they.
+pub(crate) const LATE_MOUNTS_MAX: usize = 32;
+
+impl Plan {
+    /// A small sandbox, to try out whether limits can be set.
+    pub(crate) fn probe() -> Self {
+        Self {
+            name: "probe".to_owned(),
+            mounts: Vec::new(),
+            tmp_mb: crate::PROBE_TMP_MB,
+            shm_mb: 1,
+            memory_bytes: 64 << 20,
+            cpu_millicores: 1_000,
+            pids_max: 8,
+            nofile: 64,
+            hostname: "probe".to_owned(),
+            sockets: Vec::new(),
+            local_ranges: Vec::new(),
+        }
+    }
+
+    /// Whether a sandbox can be made of it; if not, what is wrong.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let name_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !(1..=100).contains(&self.name.len()) || !self.name.bytes().all(name_byte) {
+            return Err(format!("the sandbox name {:?} must be 1 to 100 bytes of a-z, 0-9 and -", self.name));
+        }
+        if self.hostname.is_empty() || self.hostname.len() > 64 {
+            return Err("the host name must have 1 to 64 bytes".to_owned());
+        }
+        let at_least = [
+            ("tmp_mb", u64::from(self.tmp_mb), 8),
+            ("shm_mb", self.shm_mb.into(), 1),
+            ("memory_bytes", self.memory_bytes, 4 << 20),
+            ("cpu_millicores", self.cpu_millicores.into(), 1),
+            ("pids_max", self.pids_max.into(), 1),
+            ("nofile", self.nofile, 16),
+        ];
+        if let Some((name, value, least)) = at_least.into_iter().find(|(_, value, least)| value < least) {
+            return Err(format!("{name} is {value}; it must be at least {least}"));
+        }
+        if self.sockets.len() > SOCKETS_MAX {
+            return Err(format!("{} sockets; at most {SOCKETS_MAX} are allowed", self.sockets.len()));
+        }
+        if let Some(range) = self.local_ranges.iter().find(|range| !(8..=32).contains(&range.prefix)) {
+            return Err(format!("a local range has the prefix {}; 8 to 32 are allowed", range.prefix));
+        }
+        self.mounts.iter().try_for_each(Mount::check)
+    }
+}
+
+impl Mount {
+    fn check(&self) -> Result<(), String> {
+        let target = match self {
+            Self::Bind { target, .. }
+            | Self::Merged { target, .. }
+            | Self::Tmpfs { target, .. }
+            | Self::Dir { target }
+            | Self::Symlink { target, .. }
+            | Self::File { target, .. } => target,
+        };
+        let plain = |path: &PathBuf| {
+            path.is_absolute() && !path.components().any(|part| part == std::path::Component::ParentDir)
+        };
+        if !plain(target) {
+            return Err(format!("the mount target {} must be an absolute path without ..", target.display()));
+        }
+        let sources = match self {
+            Self::Bind { source, .. } => std::slice::from_ref(source),
+            Self::Merged { sources, .. } => sources.as_slice(),
+            _ => &[],
+        };
+        match sources.iter().find(|source| !plain(source)) {
+            Some(source) => Err(format!("the mount source {} must be an absolute path without ..", source.display())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Exec {
+    /// Whether it can be run; if not, what is wrong.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if let Some(mount) = self.mounts.iter().find(|m| !matches!(m, Mount::Bind { .. } | Mount::Merged { .. })) {
+            return Err(format!("{mount:?} cannot be mounted late; only Bind and Merged can"));
+        }
+        if self.mounts.len() > LATE_MOUNTS_MAX {
+            return Err(format!("{} late mounts; at most {LATE_MOUNTS_MAX} are allowed", self.mounts.len()));
+        }
+        if let Some(fd) = self.channel_fd.filter(|fd| !(3..=63).contains(fd)) {
+            return Err(format!("the channel cannot be descriptor {fd}; 3 to 63 are allowed"));
+        }
+        if self.argv.is_empty() {
+            return Err("the program needs at least its own name as an argument".to_owned());
+        }
+        if self.argv.iter().chain(&self.env).any(|text| text.contains('\0')) {
+            return Err("an argument or a variable contains a zero byte".to_owned());
+        }
+        self.mounts.iter().try_for_each(Mount::check)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_that_cannot_be_are_refused_with_what_is_wrong() {
+        assert_eq!(Plan::probe().check(), Ok(()));
+        let wrong: [(fn(&mut Plan), &str); 6] = [
+            (|p| p.name = "a/b".into(), "name"),
+            (|p| p.name = String::new(), "name"),
+            (|p| p.memory_bytes = 0, "memory_bytes"),
+            (|p| p.mounts = vec![Mount::Dir { target: "a".into() }], "absolute"),
+            (|p| p.mounts = vec![Mount::Dir { target: "/a/../b".into() }], "without .."),
+            (|p| p.hostname = String::new(), "host name"),
+        ];
+        for (spoil, said) in wrong {
+            let mut plan = Plan::probe();
+            spoil(&mut plan);
+            let error = plan.check().expect_err(said);
+            assert!(error.contains(said), "{error:?} does not say {said:?}");
+        }
+    }
+}

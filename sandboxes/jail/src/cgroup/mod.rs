@@ -1,0 +1,287 @@
+//! Where the limits of a sandbox live, for both versions of cgroups.
+
+mod find;
+mod v1;
+mod v2;
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Plan;
+use crate::running::Usage;
+
+pub(crate) use find::find;
+pub(crate) use v1::V1Dirs;
+
+/// Length of one period of the CPU quota. Short, so that a small quota is many small waits and not one long one.
+const CPU_PERIOD_US: u64 = 20_000;
+/// The kernel refuses quotas under one millisecond.
+const CPU_QUOTA_US_MIN: u64 = 1_000;
+
+/// The directories under which a jailer makes the cgroups of its sandboxes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Hierarchy {
+    /// Nowhere; this says why.
+    None { why: String },
+    /// One directory for each controller that there is.
+    V1(V1Dirs),
+    /// One directory, and the controllers that it hands down.
+    V2 { base: PathBuf, controllers: Vec<String> },
+}
+
+/// The cgroup of one sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SandboxCgroup {
+    V1(V1Dirs),
+    V2 { dir: PathBuf, controllers: Vec<String> },
+}
+
+impl Hierarchy {
+    /// Makes the directories, so that it is known whether that is allowed. On refusal: [`Hierarchy::None`].
+    pub(crate) fn create(self) -> Self {
+        let made = match &self {
+            Self::None { .. } => return self,
+            Self::V1(dirs) => dirs.all().into_iter().try_for_each(|dir| make_dir(dir)),
+            Self::V2 { base, .. } => v2::create_base(base).map_err(|e| io::Error::new(e.kind(), e.to_string())),
+        };
+        match (made, self) {
+            (Err(error), _) => Self::None { why: format!("the cgroups of this process cannot be changed: {error}") },
+            (Ok(()), Self::V2 { base, .. }) => {
+                let controllers = v2::controllers(&base);
+                Self::V2 { base, controllers }
+            }
+            (Ok(()), other) => other,
+        }
+    }
+
+    /// Every directory that sandboxes' cgroups are made in.
+    pub(crate) fn bases(&self) -> Vec<PathBuf> {
+        match self {
+            Self::None { .. } => Vec::new(),
+            Self::V1(dirs) => dirs.all().into_iter().cloned().collect(),
+            Self::V2 { base, .. } => vec![base.clone()],
+        }
+    }
+
+    /// Makes the cgroup of one sandbox with its limits. What was made of it is removed again on failure.
+    pub(crate) fn make(&self, plan: &Plan) -> io::Result<Option<SandboxCgroup>> {
+        let cgroup = match self {
+            Self::None { .. } => return Ok(None),
+            Self::V1(dirs) => SandboxCgroup::V1(dirs.join(&plan.name)),
+            Self::V2 { base, controllers } => {
+                SandboxCgroup::V2 { dir: base.join(&plan.name), controllers: controllers.clone() }
+            }
+        };
+        let made = match &cgroup {
+            SandboxCgroup::V1(dirs) => dirs.make(plan),
+            SandboxCgroup::V2 { dir, controllers } => v2::make(dir, controllers, plan),
+        };
+        if let Err(error) = made {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                cgroup.remove();
+            }
+            return Err(error);
+        }
+        Ok(Some(cgroup))
+    }
+
+    /// Whether a controller limits sandboxes here: `memory`, `cpu`, `pids`, `freezer`.
+    pub(crate) fn has(&self, controller: &str) -> bool {
+        match self {
+            Self::None { .. } => false,
+            Self::V1(dirs) => dirs.dir_of(controller).is_some(),
+            Self::V2 { controllers, .. } => controller == "freezer" || controllers.iter().any(|c| c == controller),
+        }
+    }
+}
+
+impl SandboxCgroup {
+    fn dirs(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::V1(dirs) => dirs.all(),
+            Self::V2 { dir, .. } => vec![dir],
+        }
+    }
+
+    /// Where a process writes `0` to put itself in. Version 2 needs none: the sandbox is born in its cgroup.
+    pub(crate) fn entrances(&self) -> Vec<PathBuf> {
+        match self {
+            Self::V1(dirs) => dirs.all().into_iter().map(|dir| dir.join("cgroup.procs")).collect(),
+            Self::V2 { .. } => Vec::new(),
+        }
+    }
+
+    /// The directory to be born in, in version 2.
+    pub(crate) fn birthplace(&self) -> Option<&Path> {
+        match self {
+            Self::V1(_) => None,
+            Self::V2 { dir, .. } => Some(dir),
+        }
+    }
+
+    /// Limits CPU time, in thousandths of a core.
+    pub(crate) fn set_cpu(&self, millicores: u32) -> io::Result<()> {
+        let quota = cpu_quota_us(millicores);
+        match self {
+            Self::V1(dirs) => match &dirs.cpu {
+                Some(dir) => write(&dir.join("cpu.cfs_quota_us"), &quota.to_string()),
+                None => Ok(()),
+            },
+            Self::V2 { dir, controllers } if controllers.iter().any(|c| c == "cpu") => {
+                write(&dir.join("cpu.max"), &format!("{quota} {CPU_PERIOD_US}"))
+            }
+            Self::V2 { .. } => Ok(()),
+        }
+    }
+
+    /// Whether [`SandboxCgroup::ask_freeze`] works.
+    pub(crate) fn can_freeze(&self) -> bool {
+        match self {
+            Self::V1(dirs) => dirs.freezer.is_some(),
+            Self::V2 { .. } => true,
+        }
+    }
+
+    /// Whether the memory limit is kept by the kernel.
+    pub(crate) fn limits_memory(&self) -> bool {
+        match self {
+            Self::V1(dirs) => dirs.memory.is_some(),
+            Self::V2 { controllers, .. } => controllers.iter().any(|c| c == "memory"),
+        }
+    }
+
+    /// Asks for everything to stop or to go on; [`SandboxCgroup::is_frozen`] tells when it has.
+    pub(crate) fn ask_freeze(&self, freeze: bool) -> io::Result<()> {
+        match self {
+            Self::V1(dirs) => match &dirs.freezer {
+                Some(dir) => write(&dir.join("freezer.state"), if freeze { "FROZEN" } else { "THAWED" }),
+                None => Ok(()),
+            },
+            Self::V2 { dir, .. } => write(&dir.join("cgroup.freeze"), if freeze { "1" } else { "0" }),
+        }
+    }
+
+    /// Whether everything stands still.
+    pub(crate) fn is_frozen(&self) -> io::Result<bool> {
+        match self {
+            Self::V1(dirs) => match &dirs.freezer {
+                Some(dir) => Ok(std::fs::read_to_string(dir.join("freezer.state"))?.trim() == "FROZEN"),
+                None => Ok(false),
+            },
+            Self::V2 { dir, .. } => Ok(v2::event(dir, "cgroup.events", "frozen")? == 1),
+        }
+    }
+
+    /// What was used so far; `None` where the kernel does not count it here.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let (cpu_ns, memory_peak_bytes) = match self {
+            Self::V1(dirs) => (dirs.cpu_ns()?, dirs.memory_peak()?),
+            Self::V2 { dir, .. } => (v2::cpu_ns(dir)?, v2::memory_peak(dir)?),
+        };
+        Some(Usage { cpu: Duration::from_nanos(cpu_ns), memory_peak_bytes })
+    }
+
+    /// How often the kernel killed something in it for lack of memory.
+    pub(crate) fn oom_kills(&self) -> u64 {
+        match self {
+            Self::V1(dirs) => dirs.oom_kills(),
+            Self::V2 { dir, .. } => v2::event(dir, "memory.events", "oom_kill").unwrap_or(0),
+        }
+    }
+
+    /// In version 1, a descriptor that becomes readable when memory runs out: there the kernel kills one process, and
+    /// the rest is up to us.
+    pub(crate) fn oom_signal(&self) -> Option<rustix::fd::OwnedFd> {
+        match self {
+            Self::V1(dirs) => dirs.oom_signal().ok(),
+            Self::V2 { .. } => None,
+        }
+    }
+
+    /// Whether nothing is left of it. To be called again after a moment when it says no.
+    pub(crate) fn remove(&self) -> bool {
+        self.dirs().into_iter().fold(true, |gone, dir| remove_dir(dir) && gone)
+    }
+}
+
+/// Kills what is left in the cgroups of an ended jailer and removes them; `true` when nothing is left.
+pub(crate) fn clear(base: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(base) else { return true };
+    let mut gone = true;
+    for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+        let dir = entry.path();
+        kill_all(&dir);
+        gone &= remove_dir(&dir);
+    }
+    gone && remove_dir(base)
+}
+
+fn kill_all(dir: &Path) {
+    for pid in std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default().lines() {
+        if let Ok(pid) = pid.parse::<i32>()
+            && pid > 1
+        {
+            let _ = crate::sys::signal(pid, libc::SIGKILL);
+        }
+    }
+    // A frozen process dies once it is thawed. Each exists in one of the versions only.
+    let _ = write(&dir.join("freezer.state"), "THAWED");
+    let _ = write(&dir.join("cgroup.freeze"), "0");
+}
+
+fn make_dir(dir: &Path) -> io::Result<()> {
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+fn remove_dir(dir: &Path) -> bool {
+    match std::fs::remove_dir(dir) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+fn cpu_quota_us(millicores: u32) -> u64 {
+    (u64::from(millicores) * CPU_PERIOD_US / 1_000).max(CPU_QUOTA_US_MIN)
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(named)
+}
+
+fn read_number(path: &Path) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// The number beside `key` in a file of `key value` lines.
+fn number_of(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_in_proportion_and_never_below_the_kernels_least() {
+        assert_eq!(cpu_quota_us(1_000), 20_000);
+        assert_eq!(cpu_quota_us(72), 1_440);
+        assert_eq!(cpu_quota_us(1), 1_000);
+        assert_eq!(cpu_quota_us(6_000), 120_000);
+    }
+
+    #[test]
+    fn numbers_are_found_by_their_whole_key() {
+        let text = "oom 3\noom_kill 2\noom_group_kill 1\n";
+        assert_eq!(number_of(text, "oom_kill"), Some(2));
+        assert_eq!(number_of(text, "oom"), Some(3));
+        assert_eq!(number_of(text, "low"), None);
+    }
+}

@@ -1,0 +1,95 @@
+use std::io;
+use std::path::Path;
+
+use super::{CPU_PERIOD_US, cpu_quota_us, make_dir, number_of, read_number, write};
+use crate::Plan;
+
+/// The controllers that limit sandboxes.
+const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+/// Where the processes go that stood in the cgroup which has to hand controllers down.
+const LEAF: &str = "dormouse-host";
+
+/// Makes the base and has it hand down the controllers that there are.
+pub(super) fn create_base(base: &Path) -> io::Result<()> {
+    let parent = base.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    hand_down(parent)?;
+    make_dir(base)?;
+    hand_down(base)
+}
+
+/// A cgroup with processes of its own hands nothing down: they move to a leaf first.
+fn hand_down(dir: &Path) -> io::Result<()> {
+    let there = std::fs::read_to_string(dir.join("cgroup.controllers"))?;
+    let handed = std::fs::read_to_string(dir.join("cgroup.subtree_control"))?;
+    let missing: Vec<&str> = CONTROLLERS
+        .into_iter()
+        .filter(|name| has_word(&there, name) && !has_word(&handed, name))
+        .collect();
+    for (turn, name) in missing.iter().enumerate() {
+        let ask = || write(&dir.join("cgroup.subtree_control"), &format!("+{name}"));
+        match ask() {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && turn == 0 => {
+                move_to_leaf(dir)?;
+                ask()?;
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn move_to_leaf(dir: &Path) -> io::Result<()> {
+    let leaf = dir.join(LEAF);
+    make_dir(&leaf)?;
+    for pid in std::fs::read_to_string(dir.join("cgroup.procs"))?.lines() {
+        // One that has just ended is no longer there to be moved.
+        let _ = write(&leaf.join("cgroup.procs"), pid);
+    }
+    Ok(())
+}
+
+/// What a base hands down.
+pub(super) fn controllers(base: &Path) -> Vec<String> {
+    let handed = std::fs::read_to_string(base.join("cgroup.subtree_control")).unwrap_or_default();
+    handed.split_whitespace().map(str::to_owned).collect()
+}
+
+pub(super) fn make(dir: &Path, controllers: &[String], plan: &Plan) -> io::Result<()> {
+    std::fs::create_dir(dir)?;
+    let has = |name: &str| controllers.iter().any(|c| c == name);
+    if has("memory") {
+        write(&dir.join("memory.max"), &plan.memory_bytes.to_string())?;
+        write(&dir.join("memory.oom.group"), "1")?;
+        // The file is absent where the kernel has no swap accounting.
+        let swap = dir.join("memory.swap.max");
+        if swap.exists() {
+            write(&swap, "0")?;
+        }
+    }
+    if has("cpu") {
+        write(&dir.join("cpu.max"), &format!("{} {CPU_PERIOD_US}", cpu_quota_us(plan.cpu_millicores)))?;
+    }
+    if has("pids") {
+        write(&dir.join("pids.max"), &(plan.pids_max + 1).to_string())?;
+    }
+    Ok(())
+}
+
+pub(super) fn event(dir: &Path, file: &str, key: &str) -> io::Result<u64> {
+    let text = std::fs::read_to_string(dir.join(file))?;
+    number_of(&text, key).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{file} has no {key}")))
+}
+
+pub(super) fn cpu_ns(dir: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(dir.join("cpu.stat")).ok()?;
+    number_of(&text, "usage_usec").map(|us| us.saturating_mul(1_000))
+}
+
+/// Kernels before 5.19 know no peak; what is in use now stands in.
+pub(super) fn memory_peak(dir: &Path) -> Option<u64> {
+    read_number(&dir.join("memory.peak")).or_else(|| read_number(&dir.join("memory.current")))
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split_whitespace().any(|w| w == word)
+}

@@ -1,0 +1,144 @@
+//! One sandbox as the node holds it: how to kill it, and whether anything of it is left.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::cgroup::SandboxCgroup;
+use crate::running::{Ended, ExitKind, Usage};
+use crate::{inside, sys};
+
+/// How often memory is looked at where the kernel keeps no limit.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+
+/// What the spawner said when nothing was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Gone {
+    pub(crate) out_of_memory: bool,
+    pub(crate) usage: Usage,
+}
+
+/// Dropping it kills the sandbox.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(crate) pid: i32,
+    pidfd: OwnedFd,
+    pub(crate) cgroup: Option<SandboxCgroup>,
+    /// Where processes are counted by hand.
+    proc_dir: Option<OwnedFd>,
+    pub(crate) gone: watch::Receiver<Option<Gone>>,
+    frozen: AtomicBool,
+    over_memory: AtomicBool,
+    memory_seen: AtomicU64,
+    cpu_seen_ns: AtomicU64,
+}
+
+impl Sandbox {
+    pub(crate) fn new(
+        pid: i32,
+        pidfd: OwnedFd,
+        cgroup: Option<SandboxCgroup>,
+        gone: watch::Receiver<Option<Gone>>,
+    ) -> Self {
+        let none = || AtomicU64::new(0);
+        let not = || AtomicBool::new(false);
+        let (memory_seen, cpu_seen_ns) = (none(), none());
+        Self { pid, pidfd, cgroup, proc_dir: None, gone, frozen: not(), over_memory: not(), memory_seen, cpu_seen_ns }
+    }
+
+    /// Gives it the directory in which its processes are counted, where the kernel does not.
+    pub(crate) fn count_in(&mut self, proc_dir: Option<OwnedFd>) {
+        if self.cgroup.as_ref().and_then(SandboxCgroup::usage).is_none() {
+            self.proc_dir = proc_dir;
+        }
+    }
+
+    /// Ends everything in it, frozen or not. Does not wait.
+    pub(crate) fn kill(&self) {
+        // Refused only when it has ended.
+        let _ = sys::kill_pidfd(&self.pidfd);
+        if self.frozen.swap(false, Ordering::SeqCst)
+            && let Some(cgroup) = &self.cgroup
+        {
+            // A frozen process dies once it is thawed. The cgroup is gone only after its processes.
+            let _ = cgroup.ask_freeze(false);
+        }
+    }
+
+    pub(crate) fn set_frozen(&self, frozen: bool) {
+        self.frozen.store(frozen, Ordering::SeqCst);
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        if let Some(gone) = *self.gone.borrow() {
+            return self.with_seen(gone.usage);
+        }
+        match self.cgroup.as_ref().and_then(SandboxCgroup::usage) {
+            Some(usage) => usage,
+            None => self.look(),
+        }
+    }
+
+    /// Counts by hand, and keeps the most that was seen.
+    fn look(&self) -> Usage {
+        if let Some(proc_dir) = &self.proc_dir {
+            let cpu = u64::try_from(inside::cpu(proc_dir).as_nanos()).unwrap_or(u64::MAX);
+            self.cpu_seen_ns.fetch_max(cpu, Ordering::Relaxed);
+            self.memory_seen.fetch_max(inside::memory_bytes(proc_dir), Ordering::Relaxed);
+        }
+        self.with_seen(Usage::default())
+    }
+
+    fn with_seen(&self, usage: Usage) -> Usage {
+        let cpu = Duration::from_nanos(self.cpu_seen_ns.load(Ordering::Relaxed));
+        let memory = self.memory_seen.load(Ordering::Relaxed);
+        Usage { cpu: usage.cpu.max(cpu), memory_peak_bytes: usage.memory_peak_bytes.max(memory) }
+    }
+
+    /// Whether somebody has to watch its memory.
+    pub(crate) fn memory_is_unlimited(&self) -> bool {
+        !self.cgroup.as_ref().is_some_and(SandboxCgroup::limits_memory)
+    }
+
+    /// Waits until nothing is left, and says how it came about.
+    pub(crate) async fn end(&self, exit: &watch::Receiver<Option<ExitKind>>) -> Ended {
+        let mut gone = self.gone.clone();
+        // The sender is gone only together with the spawner, and then so is the sandbox.
+        let gone = gone.wait_for(Option::is_some).await.map(|gone| *gone).ok().flatten().unwrap_or_default();
+        let mut exit = exit.clone();
+        let exit = exit.wait_for(Option::is_some).await.map(|exit| *exit).ok().flatten();
+        Ended {
+            exit: exit.unwrap_or(ExitKind::Signal(libc::SIGKILL)),
+            out_of_memory: gone.out_of_memory || self.over_memory.load(Ordering::SeqCst),
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Kills the sandbox when it holds more memory than it may. Ends with it.
+pub(crate) async fn watch_memory(sandbox: std::sync::Weak<Sandbox>, limit_bytes: u64) {
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let Some(sandbox): Option<Arc<Sandbox>> = sandbox.upgrade() else { return };
+        if sandbox.gone.borrow().is_some() {
+            return;
+        }
+        if sandbox.frozen.load(Ordering::SeqCst) {
+            continue;
+        }
+        sandbox.look();
+        if sandbox.memory_seen.load(Ordering::Relaxed) > limit_bytes {
+            sandbox.over_memory.store(true, Ordering::SeqCst);
+            sandbox.kill();
+            return;
+        }
+    }
+}

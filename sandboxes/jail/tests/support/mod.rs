@@ -1,0 +1,200 @@
+//! What the tests of sandboxes have in common.
+#![allow(dead_code)]
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dormouse_jail::{Ended, Exec, Jailer, JailerConfig, Mount, Plan, Running, SpawnerCommand};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+
+/// An ordinary user that every Debian has.
+const NOBODY: u32 = 65_534;
+const AS_USER: &str = "DORMOUSE_TEST_AS_USER";
+const TOOLS: &str = "DORMOUSE_TEST_TOOLS";
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The spawner and the compiled attempts, in a directory that every user can read.
+pub struct Tools {
+    pub dir: PathBuf,
+    _owned: Option<tempfile::TempDir>,
+}
+
+impl Tools {
+    pub fn new() -> Self {
+        if let Some(dir) = std::env::var_os(TOOLS) {
+            return Self { dir: dir.into(), _owned: None };
+        }
+        let owned = tempfile::Builder::new().prefix("jail-tools").tempdir().expect("a temporary directory");
+        let dir = owned.path().to_owned();
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+        std::fs::copy(env!("CARGO_BIN_EXE_jail-test-spawner"), dir.join("spawner")).expect("a copy of the spawner");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/attempt.c");
+        let compiled = Command::new("cc")
+            .args(["-O1", "-w", "-static", "-o"])
+            .arg(dir.join("attempt"))
+            .arg(source)
+            .status()
+            .expect("cc is needed by this test: apt-get install gcc libc6-dev");
+        assert!(compiled.success(), "attempt.c does not compile");
+        Self { dir, _owned: Some(owned) }
+    }
+
+    pub fn spawner(&self) -> SpawnerCommand {
+        SpawnerCommand { program: self.dir.join("spawner"), args: Vec::new() }
+    }
+}
+
+/// Runs the body as this user; and, when this is root, the same test again as an ordinary one.
+pub fn as_each_user(test: &str, body: impl AsyncFnOnce(House)) {
+    let tools = Tools::new();
+    if is_root() && std::env::var_os(AS_USER).is_none() {
+        as_ordinary_user(test, &tools);
+    }
+    run(tools, body);
+}
+
+/// Runs the body as root only; says so when this is not root.
+pub fn as_root(body: impl AsyncFnOnce(House)) {
+    if is_root() { run(Tools::new(), body) } else { eprintln!("skipped: only root has what this test is about") }
+}
+
+fn run(tools: Tools, body: impl AsyncFnOnce(House)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let house = House::open(tools).await;
+        body(house).await;
+    });
+}
+
+fn as_ordinary_user(test: &str, tools: &Tools) {
+    let program = tools.dir.join("test");
+    std::fs::copy(std::env::current_exe().expect("a program"), &program).expect("a copy of the test");
+    let out = Command::new(program)
+        .args([test, "--exact", "--nocapture"])
+        .env(AS_USER, "1")
+        .env(TOOLS, &tools.dir)
+        .current_dir("/")
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .expect("the test as an ordinary user");
+    let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success() && stdout.contains("1 passed"), "as an ordinary user:\n{stdout}\n{stderr}");
+}
+
+/// A jailer with its directory.
+pub struct House {
+    pub tools: Tools,
+    pub jailer: Jailer,
+    pub dir: tempfile::TempDir,
+}
+
+impl House {
+    pub async fn open(tools: Tools) -> Self {
+        let dir = tempfile::Builder::new().prefix("jail-test").tempdir().expect("a temporary directory");
+        let config = JailerConfig::new(dir.path().join("jail"));
+        let jailer = Jailer::start(tools.spawner(), config).await.expect("a jailer");
+        Self { tools, jailer, dir }
+    }
+
+    /// A sandbox with the host's programs and our attempts in it.
+    pub fn plan(&self, name: &str) -> Plan {
+        let link = |at: &str, to: &str| Mount::Symlink { target: at.into(), to: to.into() };
+        Plan {
+            name: name.to_owned(),
+            mounts: vec![
+                Mount::Bind { source: "/usr".into(), target: "/usr".into(), writable: false },
+                link("/bin", "usr/bin"),
+                link("/lib", "usr/lib"),
+                link("/lib64", "usr/lib64"),
+                Mount::File { target: "/etc/hosts".into(), content: "127.0.0.1 localhost\n".into(), executable: false },
+                Mount::Bind { source: self.tools.dir.clone(), target: "/tools".into(), writable: false },
+                Mount::Dir { target: "/var/task".into() },
+            ],
+            tmp_mb: 16,
+            shm_mb: 4,
+            memory_bytes: 64 << 20,
+            cpu_millicores: 1_000,
+            pids_max: 32,
+            nofile: 256,
+            hostname: "sandbox".to_owned(),
+            sockets: Vec::new(),
+            local_ranges: Vec::new(),
+        }
+    }
+
+    pub async fn start(&self, plan: Plan, words: &[&str]) -> Running {
+        self.jailer.prepare(plan).await.expect("a sandbox").run(exec(words)).await.expect("a running program")
+    }
+
+    /// Runs a program to its end: what it printed, and how it ended.
+    pub async fn run(&self, plan: Plan, words: &[&str]) -> (String, Ended) {
+        let mut running = self.start(plan, words).await;
+        let stdout = read_all(running.stdout.take());
+        let stderr = read_all(running.stderr.take());
+        let (mut out, err) = tokio::join!(stdout, stderr);
+        out.push_str(&err);
+        (out, running.wait().await)
+    }
+}
+
+pub fn exec(words: &[&str]) -> Exec {
+    Exec {
+        mounts: Vec::new(),
+        program: words[0].into(),
+        argv: words.iter().map(|word| (*word).to_owned()).collect(),
+        env: vec!["PATH=/usr/bin".to_owned()],
+        cwd: "/var/task".into(),
+        channel_fd: None,
+    }
+}
+
+/// Runs an attempt by name.
+pub fn attempt<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    [&["/tools/attempt"], rest].concat()
+}
+
+pub fn shell(script: &str) -> [&str; 3] {
+    ["/bin/sh", "-c", script]
+}
+
+pub async fn read_all(fd: Option<OwnedFd>) -> String {
+    let mut text = Vec::new();
+    let mut from = pipe::Receiver::from_owned_fd(fd.expect("a pipe")).expect("a pipe");
+    from.read_to_end(&mut text).await.expect("all of the output");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Processes, mounts and cgroups of this machine that carry a mark.
+pub fn traces(mark: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut mounts = String::new();
+    std::fs::File::open("/proc/self/mountinfo").and_then(|mut f| f.read_to_string(&mut mounts)).expect("mountinfo");
+    found.extend(mounts.lines().filter(|line| line.contains(mark)).map(|line| format!("mount {line}")));
+    let mut dirs = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if entry.file_name().to_string_lossy().contains(mark) {
+                    found.push(format!("cgroup {}", entry.path().display()));
+                }
+                dirs.push(entry.path());
+            }
+        }
+    }
+    for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let file = std::fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
+        if file.contains(mark) {
+            found.push(format!("loop device {} on {file}", entry.path().display()));
+        }
+    }
+    found
+}

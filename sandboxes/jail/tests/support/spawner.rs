@@ -1,0 +1,5 @@
+//! The spawner as the tests start it.
+
+fn main() {
+    dormouse_jail::spawner::main()
+}
