@@ -1,4 +1,18 @@
-//! Our own API under `/_dormouse/admin`: JSON, signed for the service `dormouse`.
+//! Our own API under `/_dormouse/admin`: JSON, signed for the service `dormouse`. What the commands ask of it:
+//!
+//! ```text
+//! GET  /logs?function=NAME[&since=MILLIS][&follow=1]   lines of {time, request_id, text, ...}
+//! GET  /runtimes                    {runtimes: [{name, version, exact, remedy}]}
+//! GET  /usage                       {usage: [{function, version, invocations, errors, throttles, cold_starts,
+//!                                             billed_ms, gb_seconds, cpu_seconds, ...}]}
+//! GET  /events[?function=NAME][&next=TOKEN]            {events: [{id, function, reason, attempts, received, died}], next}
+//! GET  /events/ID                   one event with its payload        POST /events/ID/redrive     DELETE /events/ID
+//! GET  /accounts                    {accounts: [{id, name, created}]}          POST /accounts {id, name}
+//! GET  /keys[?account=ID]           {keys: [{access_key_id, account, status, created}]}
+//! POST /keys {account}              {access_key_id, secret_access_key, ...}    DELETE /keys/ID
+//! ```
+//!
+//! An error is `{code, message}` with a status of 400 or more. Times are RFC 3339 text or milliseconds.
 
 use std::io::BufRead;
 

@@ -14,7 +14,7 @@ use ureq::http;
 use crate::failure::Failure;
 
 pub(crate) use aws::{CallError, ServiceError, element, elements};
-pub(crate) use target::{Target, data_dir};
+pub(crate) use target::Target;
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -85,7 +85,7 @@ impl Target {
 }
 
 /// `--data-dir`, else `DORMOUSE_DATA_DIR`, else where `up` keeps its data by default.
-pub(crate) fn data_dir(flag: Option<&Path>) -> PathBuf {
+fn data_dir(flag: Option<&Path>) -> PathBuf {
     let variable = || std::env::var_os("DORMOUSE_DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
     let default = || {
         let environment = ["XDG_DATA_HOME", "HOME"].map(|name| (name.to_owned(), std::env::var(name).unwrap_or_default()));
