@@ -73,7 +73,6 @@ pub(crate) fn main(birth: Birth) -> ! {
 
 fn live(birth: &Birth, socket: BorrowedFd<'_>) -> Result<(), Failure> {
     crate::sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64).step("tie the sandbox to the spawner")?;
-    crate::sys::prctl(libc::PR_SET_DUMPABLE, 0).step("hide init's memory")?;
     // What the sandbox makes is what its plan says, whatever the node's umask is.
     rustix::process::umask(rustix::fs::Mode::empty());
     let made = root::prepare(birth)?;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>

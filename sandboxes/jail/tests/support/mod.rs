@@ -1,5 +1,5 @@
 //! What the tests of sandboxes have in common.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
