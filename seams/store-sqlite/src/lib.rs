@@ -43,6 +43,8 @@ pub struct Settings {
     pub readers: usize,
     /// Memory for the page cache of the writer, in KiB. Each reader has an eighth of it.
     pub cache_kib: u32,
+    /// Pages in the write-ahead log, about, after which they are carried into the database.
+    pub checkpoint_pages: usize,
     /// Ends the process. The default says why on stderr and exits with [`FATAL_EXIT_CODE`].
     pub on_fatal: OnFatal,
     /// The SQLite VFS to use, by its registered name: for tests that cut the power.
@@ -54,7 +56,14 @@ pub const FATAL_EXIT_CODE: i32 = 74;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), readers: 4, cache_kib: 8 * 1024, on_fatal: Arc::new(exit), vfs: None }
+        Self {
+            clock: Arc::new(SystemClock),
+            readers: 4,
+            cache_kib: 8 * 1024,
+            checkpoint_pages: 2_000,
+            on_fatal: Arc::new(exit),
+            vfs: None,
+        }
     }
 }
 

@@ -70,7 +70,9 @@ impl SqliteStore {
             stopped: AtomicBool::new(false),
             on_fatal: settings.on_fatal,
         });
-        let writer = Writer::new(db, Arc::clone(&shared)).map_err(|error| open_error(&path, &error))?;
+        let checkpoint_pages = settings.checkpoint_pages;
+        let writer =
+            Writer::new(db, Arc::clone(&shared), checkpoint_pages).map_err(|error| open_error(&path, &error))?;
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(|| writer.run()).map_err(io)?;
         Ok(Self { readers, shared, writer: Some(thread), path, _lock: lock })
     }

@@ -16,14 +16,14 @@ use crate::queue::{Job, Next, Queue};
 use crate::remembered::Remembered;
 use crate::store::StoreClock;
 
-/// Pages in the write-ahead log, about, after which they are carried into the database.
-const CHECKPOINT_PAGES: usize = 2_000;
 /// Pages in the log after which that waits for readers, so that the log does not grow for ever.
 const CHECKPOINT_WAITS_PAGES: i64 = 100_000;
 /// Pages, about, that one batch writes beside its bytes.
 const PAGES_PER_BATCH: usize = 4;
 /// After so long without work what is left in the log is carried over too.
 const IDLE: Duration = Duration::from_secs(2);
+/// Pages, about, that removing a range writes.
+const DELETE_RANGE_PAGES: usize = 200;
 /// Most keys that one call removes of a range: a bounded unit of work.
 const DELETE_RANGE_KEYS: usize = 2_000;
 
@@ -41,6 +41,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     remembered: Remembered,
     version: u64,
+    checkpoint_pages: usize,
     unwritten_pages: usize,
 }
 
@@ -53,7 +54,7 @@ enum Done {
 
 impl Writer {
     /// Takes over where the last process stopped: the last version and time, and the ids that it remembered.
-    pub(crate) fn new(db: Connection, shared: Arc<Shared>) -> rusqlite::Result<Self> {
+    pub(crate) fn new(db: Connection, shared: Arc<Shared>, checkpoint_pages: usize) -> rusqlite::Result<Self> {
         let mut remembered = Remembered::default();
         let mut version = 0;
         {
@@ -69,7 +70,7 @@ impl Writer {
                 }
             }
         }
-        Ok(Self { db, shared, remembered, version, unwritten_pages: CHECKPOINT_PAGES })
+        Ok(Self { db, shared, remembered, version, checkpoint_pages, unwritten_pages: 1 })
     }
 
     /// Works until the queue is closed and empty.
@@ -82,7 +83,7 @@ impl Writer {
                 Next::Group(jobs) if self.stopped() => jobs.into_iter().for_each(|job| job.refuse(stopped())),
                 Next::Group(jobs) => {
                     self.write(jobs);
-                    if self.unwritten_pages >= CHECKPOINT_PAGES {
+                    if self.unwritten_pages >= self.checkpoint_pages {
                         self.checkpoint();
                     }
                 }
@@ -164,7 +165,7 @@ impl Writer {
                 self.shared.watchers.touched(keys, *version);
             }
             (Job::DeleteRange { from, to, .. }, _) => {
-                self.unwritten_pages += CHECKPOINT_PAGES / 8;
+                self.unwritten_pages += DELETE_RANGE_PAGES;
                 self.shared.watchers.touched_range(from, to);
             }
             _ => {}
