@@ -100,7 +100,11 @@ where
     let guard = Guard::new(stream, Arc::clone(&serving.settings), Arc::clone(&pace));
     let (mut draining, mut cut) = (stage.clone(), stage.clone());
     let own = Arc::new(Connection { serving: Arc::clone(&serving), peer, tls, pace: Arc::clone(&pace), stage });
-    let service = service_fn(move |request| answer(Arc::clone(&own), request));
+    let service = service_fn(move |request| {
+        let started = Instant::now();
+        own.pace.enter(Phase::Busy, started);
+        answer(Arc::clone(&own), started, request)
+    });
     let mut connection = std::pin::pin!(serving.http1.serve_connection(TokioIo::new(guard), service));
     let ended = tokio::select! {
         biased;
@@ -120,10 +124,12 @@ where
     }
 }
 
-async fn answer(connection: Arc<Connection>, request: http::Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer(
+    connection: Arc<Connection>,
+    started: Instant,
+    request: http::Request<Incoming>,
+) -> Result<Response, Infallible> {
     let (serving, pace) = (&connection.serving, &connection.pace);
-    let started = Instant::now();
-    pace.enter(Phase::Busy, started);
     let (parts, body) = request.into_parts();
     let kind = surface_of(parts.uri.path());
     let id = RequestId::random();

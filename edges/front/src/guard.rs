@@ -36,18 +36,27 @@ impl<S> Guard<S> {
     }
 
     /// Ready when the client has run out of time for what we wait for.
+    ///
+    /// The timer runs whatever we wait for, and never further ahead than the idle timeout: when an answer has gone out,
+    /// hyper may rely on the wake-up that it asked for here before, in another phase, and not ask again.
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.pace.deadline(&self.settings) else { return Poll::Pending };
-        let timer = self.read_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
+        let deadline = self.pace.deadline(&self.settings);
+        let tick = |now: Instant| {
+            let latest = now + self.settings.idle_timeout;
+            deadline.map_or(latest, |deadline| deadline.min(latest))
+        };
+        let timer = self.read_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(tick(Instant::now()))));
+        if let Some(deadline) = deadline.filter(|deadline| timer.deadline() > *deadline) {
             timer.as_mut().reset(deadline);
         }
-        ready!(timer.as_mut().poll(cx));
-        if Instant::now() < deadline {
-            timer.as_mut().reset(deadline);
-            ready!(timer.as_mut().poll(cx));
+        while timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(tick(now));
         }
-        Poll::Ready(())
+        Poll::Pending
     }
 
     /// Passes on how a write went, unless nothing has been written for too long.
