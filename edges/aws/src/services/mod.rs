@@ -1,6 +1,8 @@
 //! The services: one module each, with the rows of the operations that are built.
 
+pub mod iam;
 pub mod lambda;
+pub mod sts;
 
 use crate::operation::Row;
 use crate::table::ServiceId;
@@ -10,6 +12,7 @@ use crate::table::ServiceId;
 pub fn rows(service: ServiceId) -> Vec<Row> {
     match service {
         ServiceId::Lambda => lambda::rows(),
-        ServiceId::Iam | ServiceId::Sts => Vec::new(),
+        ServiceId::Iam => iam::rows(),
+        ServiceId::Sts => sts::rows(),
     }
 }

@@ -1,0 +1,132 @@
+//! Roles.
+
+use std::collections::BTreeMap;
+
+use dormouse_identity::roles::{NewRole, RoleUpdate};
+use dormouse_model::AccountId;
+use serde::Serialize;
+
+use super::target::{IamTarget, RoleInput};
+use super::wire::{RoleOut, Tag, page, tags_in, tags_out};
+use crate::error::ApiError;
+use crate::operation::{Call, Nothing};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RoleOutput {
+    role: RoleOut,
+}
+
+/// `CreateRole`.
+pub(super) async fn create(call: Call, target: IamTarget, input: RoleInput) -> Result<RoleOutput, ApiError> {
+    let new = NewRole {
+        name: input.role_name,
+        path: input.path.unwrap_or_else(|| "/".to_owned()),
+        trust: input.assume_role_policy_document,
+        description: input.description,
+        max_session_secs: input.max_session_duration,
+        boundary: input.permissions_boundary,
+        tags: tags_in(input.tags),
+    };
+    let role = call.parts.identity.create_role(&target.account, new).await?;
+    Ok(RoleOutput { role: RoleOut::whole(&role) })
+}
+
+/// `GetRole`.
+pub(super) async fn get(call: Call, target: IamTarget, _: RoleInput) -> Result<RoleOutput, ApiError> {
+    let role = call.parts.identity.role(&target.account, &target.name)?;
+    Ok(RoleOutput { role: RoleOut::whole(&role) })
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListOutput {
+    roles: Vec<RoleOut>,
+    is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
+}
+
+/// `ListRoles`.
+pub(super) async fn list(call: Call, account: AccountId, input: RoleInput) -> Result<ListOutput, ApiError> {
+    let roles = call.parts.identity.list_roles(&account, input.path_prefix.as_deref().unwrap_or("/"));
+    let (roles, marker) = page(roles, |role| &role.name, input.marker.as_deref(), input.max_items);
+    Ok(ListOutput { roles: roles.iter().map(RoleOut::brief).collect(), is_truncated: marker.is_some(), marker })
+}
+
+/// `UpdateRole`.
+pub(super) async fn update(call: Call, target: IamTarget, input: RoleInput) -> Result<Nothing, ApiError> {
+    let update =
+        RoleUpdate { description: input.description, max_session_secs: input.max_session_duration, trust: None };
+    call.parts.identity.update_role(&target.account, &target.name, update).await?;
+    Ok(Nothing {})
+}
+
+/// `UpdateRoleDescription`.
+pub(super) async fn update_description(
+    call: Call,
+    target: IamTarget,
+    input: RoleInput,
+) -> Result<RoleOutput, ApiError> {
+    let update = RoleUpdate { description: input.description, ..RoleUpdate::default() };
+    let role = call.parts.identity.update_role(&target.account, &target.name, update).await?;
+    Ok(RoleOutput { role: RoleOut::whole(&role) })
+}
+
+/// `UpdateAssumeRolePolicy`.
+pub(super) async fn update_trust(call: Call, target: IamTarget, input: RoleInput) -> Result<Nothing, ApiError> {
+    let update = RoleUpdate { trust: Some(input.policy_document), ..RoleUpdate::default() };
+    call.parts.identity.update_role(&target.account, &target.name, update).await?;
+    Ok(Nothing {})
+}
+
+/// `DeleteRole`.
+pub(super) async fn delete(call: Call, target: IamTarget, _: RoleInput) -> Result<Nothing, ApiError> {
+    call.parts.identity.delete_role(&target.account, &target.name).await?;
+    Ok(Nothing {})
+}
+
+/// `TagRole`.
+pub(super) async fn tag(call: Call, target: IamTarget, input: RoleInput) -> Result<Nothing, ApiError> {
+    call.parts.identity.change_role_tags(&target.account, &target.name, &tags_in(input.tags), &[]).await?;
+    Ok(Nothing {})
+}
+
+/// `UntagRole`.
+pub(super) async fn untag(call: Call, target: IamTarget, input: RoleInput) -> Result<Nothing, ApiError> {
+    let none = BTreeMap::new();
+    call.parts.identity.change_role_tags(&target.account, &target.name, &none, &input.tag_keys).await?;
+    Ok(Nothing {})
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TagsOutput {
+    tags: Vec<Tag>,
+    is_truncated: bool,
+}
+
+impl TagsOutput {
+    /// All of them: there are fifty at most.
+    pub(super) fn of(tags: &BTreeMap<String, String>) -> Self {
+        Self { tags: tags_out(tags), is_truncated: false }
+    }
+}
+
+/// `ListRoleTags`.
+pub(super) async fn list_tags(call: Call, target: IamTarget, _: RoleInput) -> Result<TagsOutput, ApiError> {
+    Ok(TagsOutput::of(&call.parts.identity.role(&target.account, &target.name)?.tags))
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ProfilesOutput {
+    instance_profiles: [String; 0],
+    is_truncated: bool,
+}
+
+/// `ListInstanceProfilesForRole`: there are no instances, so none; tools ask before they delete a role.
+pub(super) async fn instance_profiles(call: Call, target: IamTarget, _: RoleInput) -> Result<ProfilesOutput, ApiError> {
+    call.parts.identity.role(&target.account, &target.name)?;
+    Ok(ProfilesOutput { instance_profiles: [], is_truncated: false })
+}

@@ -1,0 +1,103 @@
+//! Users.
+
+use std::collections::BTreeMap;
+
+use dormouse_identity::users::NewUser;
+use dormouse_model::AccountId;
+use serde::Serialize;
+
+use super::role::TagsOutput;
+use super::target::{IamTarget, UserInput};
+use super::wire::{UserOut, page, seconds, tags_in};
+use crate::error::ApiError;
+use crate::operation::{Call, Nothing};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UserOutput {
+    user: UserOut,
+}
+
+/// `CreateUser`.
+pub(super) async fn create(call: Call, target: IamTarget, input: UserInput) -> Result<UserOutput, ApiError> {
+    let new = NewUser {
+        name: target.name,
+        path: input.path.unwrap_or_else(|| "/".to_owned()),
+        boundary: input.permissions_boundary,
+        tags: tags_in(input.tags),
+    };
+    let user = call.parts.identity.create_user(&target.account, new).await?;
+    Ok(UserOutput { user: UserOut::whole(&user) })
+}
+
+/// `GetUser`; without a name the caller, who may be the account's root.
+pub(super) async fn get(call: Call, target: IamTarget, _: UserInput) -> Result<UserOutput, ApiError> {
+    let identity = &call.parts.identity;
+    if let Some(name) = target.user() {
+        return Ok(UserOutput { user: UserOut::whole(&identity.user(&target.account, name)?) });
+    }
+    let created = identity.account(&target.account).map_or(0, |account| seconds(account.created));
+    let user = UserOut {
+        path: "/".to_owned(),
+        user_name: None,
+        user_id: target.account.to_string(),
+        arn: target.arn,
+        create_date: created,
+        permissions_boundary: None,
+        tags: Vec::new(),
+    };
+    Ok(UserOutput { user })
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListOutput {
+    users: Vec<UserOut>,
+    is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
+}
+
+/// `ListUsers`.
+pub(super) async fn list(call: Call, account: AccountId, input: UserInput) -> Result<ListOutput, ApiError> {
+    let users = call.parts.identity.list_users(&account, input.path_prefix.as_deref().unwrap_or("/"));
+    let (users, marker) = page(users, |user| &user.name, input.marker.as_deref(), input.max_items);
+    Ok(ListOutput { users: users.iter().map(UserOut::brief).collect(), is_truncated: marker.is_some(), marker })
+}
+
+/// `DeleteUser`.
+pub(super) async fn delete(call: Call, target: IamTarget, _: UserInput) -> Result<Nothing, ApiError> {
+    call.parts.identity.delete_user(&target.account, &target.name).await?;
+    Ok(Nothing {})
+}
+
+/// `TagUser`.
+pub(super) async fn tag(call: Call, target: IamTarget, input: UserInput) -> Result<Nothing, ApiError> {
+    call.parts.identity.change_user_tags(&target.account, &target.name, &tags_in(input.tags), &[]).await?;
+    Ok(Nothing {})
+}
+
+/// `UntagUser`.
+pub(super) async fn untag(call: Call, target: IamTarget, input: UserInput) -> Result<Nothing, ApiError> {
+    let none = BTreeMap::new();
+    call.parts.identity.change_user_tags(&target.account, &target.name, &none, &input.tag_keys).await?;
+    Ok(Nothing {})
+}
+
+/// `ListUserTags`.
+pub(super) async fn list_tags(call: Call, target: IamTarget, _: UserInput) -> Result<TagsOutput, ApiError> {
+    Ok(TagsOutput::of(&call.parts.identity.user(&target.account, &target.name)?.tags))
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct GroupsOutput {
+    groups: [String; 0],
+    is_truncated: bool,
+}
+
+/// `ListGroupsForUser`: groups cannot be made yet, so none; tools ask before they delete a user.
+pub(super) async fn groups(call: Call, target: IamTarget, _: UserInput) -> Result<GroupsOutput, ApiError> {
+    call.parts.identity.user(&target.account, &target.name)?;
+    Ok(GroupsOutput { groups: [], is_truncated: false })
+}
