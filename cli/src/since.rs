@@ -22,7 +22,9 @@ impl Since {
             return Ok(Self::At(Timestamp(millis)));
         }
         // Fewer digits would be a forgotten unit, not a time in 1970.
-        if text.len() >= 12 && let Ok(millis) = text.parse() {
+        if text.len() >= 12
+            && let Ok(millis) = text.parse()
+        {
             return Ok(Self::At(Timestamp(millis)));
         }
         Err("it takes a span such as 90s, 10m, 2h or 3d, or a time such as 2026-11-23T05:28:44Z".to_owned())

@@ -56,8 +56,22 @@ fn check_in(name: &str, files: &[(&str, &str)], args: &[&str]) {
 fn help_reads_well() {
     check("help", &["--help"], &[]);
     let commands = [
-        "up", "init", "deploy", "invoke", "logs", "functions", "events", "usage", "accounts", "keys", "delete", "doctor",
-        "config", "completions", "backup", "restore",
+        "up",
+        "init",
+        "deploy",
+        "invoke",
+        "logs",
+        "functions",
+        "events",
+        "usage",
+        "accounts",
+        "keys",
+        "delete",
+        "doctor",
+        "config",
+        "completions",
+        "backup",
+        "restore",
     ];
     for command in commands {
         check(&format!("help-{command}"), &[command, "--help"], &[]);
@@ -84,7 +98,11 @@ fn mistakes_of_the_command_line_are_told() {
     check("usage-none", &["invoke"], &[]);
     check("usage-payload", &["invoke", "f", "--payload", "{a}"], &[]);
     check("usage-since", &["logs", "f", "--since", "yesterday"], &[]);
-    check("usage-endpoint", &["functions", "--endpoint", "here"], &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "s")]);
+    check(
+        "usage-endpoint",
+        &["functions", "--endpoint", "here"],
+        &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "s")],
+    );
 }
 
 #[test]

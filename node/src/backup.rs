@@ -173,10 +173,11 @@ pub fn restore(config: &Config, from: &Path) -> Result<()> {
     let mut entries = fs::read_dir(dir).into_iter().flatten();
     ensure!(entries.next().is_none(), "{} is not empty; name a directory that is, with --data-dir", dir.display());
     let file = File::open(from).with_context(|| format!("{} cannot be read", from.display()))?;
-    let mut zip = ZipArchive::new(io::BufReader::new(file)).with_context(|| format!("{} is no backup", from.display()))?;
+    let mut zip =
+        ZipArchive::new(io::BufReader::new(file)).with_context(|| format!("{} is no backup", from.display()))?;
     check_manifest(&mut zip, from)?;
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.with_context(|| format!("{} cannot be made", dir.display()))?;
+    // As `up` makes it: sandboxes of other users pass through it to their code.
+    fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
     let unpacked = unpack(&mut zip, config);
     if unpacked.is_err() {
         for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
@@ -189,7 +190,8 @@ pub fn restore(config: &Config, from: &Path) -> Result<()> {
 
 fn check_manifest(zip: &mut ZipArchive<impl io::Read + io::Seek>, from: &Path) -> Result<()> {
     let text = small(zip, MANIFEST).with_context(|| format!("{} is no backup", from.display()))?;
-    let manifest: Manifest = serde_json::from_slice(&text).with_context(|| format!("{} is no backup", from.display()))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).with_context(|| format!("{} is no backup", from.display()))?;
     if manifest.format > FORMAT {
         bail!("{} was made by a newer program ({}); restore it with that", from.display(), manifest.program);
     }
@@ -268,7 +270,8 @@ mod tests {
         let file = dir.path().join("backup");
         let size = backup(&config_1, &file).expect("a backup");
         assert_eq!(fs::metadata(&file).expect("there").len(), size);
-        let names: Vec<_> = fs::read_dir(&config_1.data_dir).expect("readable").flatten().map(|e| e.file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(&config_1.data_dir).expect("readable").flatten().map(|e| e.file_name()).collect();
         assert!(names.iter().all(|name| !name.to_string_lossy().starts_with(".backup")), "{names:?}");
 
         let config_2 = config(&dir.path().join("restored"));

@@ -65,7 +65,8 @@ pub async fn examine(config: &Config) -> anyhow::Result<Vec<Check>> {
     let mut checks = Vec::new();
     match Jailer::start(spawner_command(), JailerConfig::new(place.join("jail"))).await {
         Ok(jailer) => {
-            checks.extend(jailer.layers().iter().map(|layer| layer_check(layer, is_required(config, &layer.name, root))));
+            checks
+                .extend(jailer.layers().iter().map(|layer| layer_check(layer, is_required(config, &layer.name, root))));
             checks.extend(runtime_checks(&jailer, config, &place));
             jailer.stop().await;
         }
@@ -79,7 +80,8 @@ pub async fn examine(config: &Config) -> anyhow::Result<Vec<Check>> {
         }),
     }
     checks.extend(unknown_requirements(config, &checks));
-    checks.extend([sdk_check("python", config.sdk.python.as_deref()), sdk_check("nodejs", config.sdk.nodejs.as_deref())]);
+    checks
+        .extend([sdk_check("python", config.sdk.python.as_deref()), sdk_check("nodejs", config.sdk.nodejs.as_deref())]);
     checks.push(data_check(&config.data_dir));
     checks.push(port_check(config));
     if let Err(error) = std::fs::remove_dir_all(&place) {
@@ -181,7 +183,8 @@ fn data_check(dir: &Path) -> Check {
     let (state, detail, remedy) = match std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)) {
         Ok(()) => (State::Holds, dir.display().to_string(), None),
         Err(error) => {
-            let remedy = format!("give this user the right to write to {}, or name another with --data-dir", nearest.display());
+            let remedy =
+                format!("give this user the right to write to {}, or name another with --data-dir", nearest.display());
             (State::Missing, format!("{} cannot be written to: {error}", nearest.display()), Some(remedy))
         }
     };
@@ -194,8 +197,12 @@ fn port_check(config: &Config) -> Check {
     let ours = ours.is_some_and(|left| left.endpoint.ends_with(&format!(":{}", listen.port())));
     let (state, required, detail, remedy) = match TcpListener::bind(listen) {
         Ok(_) => (State::Holds, true, listen.to_string(), None),
-        Err(error) if ours => (State::Weaker, false, format!("{listen}: {error}; the platform of this data directory runs there"), None),
-        Err(error) => (State::Missing, true, format!("{listen}: {error}"), Some("choose another with --listen".to_owned())),
+        Err(error) if ours => {
+            (State::Weaker, false, format!("{listen}: {error}; the platform of this data directory runs there"), None)
+        }
+        Err(error) => {
+            (State::Missing, true, format!("{listen}: {error}"), Some("choose another with --listen".to_owned()))
+        }
     };
     Check { group: "port", name: "listen".to_owned(), state, required, detail, remedy }
 }

@@ -146,7 +146,8 @@ pub(crate) fn elements(xml: &str, name: &str) -> Vec<String> {
     let mut rest = xml;
     while let Some((_, after)) = rest.split_once(&open) {
         let Some((text, after)) = after.split_once(&close) else { break };
-        let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+        let entities =
+            [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
         found.push(entities.iter().fold(text.to_owned(), |text, (entity, sign)| text.replace(entity, sign)));
         rest = after;
     }
@@ -169,7 +170,10 @@ mod tests {
     fn errors_are_read_from_header_and_body() {
         let read = |header, body| ServiceError::of_json(&answer(header, body)).to_string();
         let body = r#"{"Type":"User","Message":"Function not found"}"#;
-        assert_eq!(read(Some("ResourceNotFoundException:http://x"), body), "ResourceNotFoundException: Function not found");
+        assert_eq!(
+            read(Some("ResourceNotFoundException:http://x"), body),
+            "ResourceNotFoundException: Function not found"
+        );
         assert_eq!(read(None, r#"{"code":"NotFound","message":"no such event"}"#), "NotFound: no such event");
         assert_eq!(read(None, "<html>"), "the service answered with status 404");
     }

@@ -161,6 +161,9 @@ mod tests {
 
     #[test]
     fn a_query_is_encoded_as_signatures_want_it() {
-        assert_eq!(query_text(&[("Qualifier", "$LATEST".to_owned()), ("a", "b c~".to_owned())]), "Qualifier=%24LATEST&a=b%20c~");
+        assert_eq!(
+            query_text(&[("Qualifier", "$LATEST".to_owned()), ("a", "b c~".to_owned())]),
+            "Qualifier=%24LATEST&a=b%20c~"
+        );
     }
 }

@@ -33,8 +33,11 @@ impl Target {
         // What another user left cannot be read, and need not be when the variables say it all.
         let needed = named.is_none() || from_variables.is_none();
         let left = if needed { Endpoint::read(data_dir)? } else { None };
-        let endpoint = named.or_else(|| left.as_ref().map(|left| left.endpoint.clone())).ok_or_else(|| no_node(data_dir))?;
-        let keys = match (from_variables, &left) {
+        // A key whose secret the operator set is known to the operator alone.
+        let left_keys = left.as_ref().filter(|left| !left.secret_access_key.is_empty());
+        let endpoint =
+            named.or_else(|| left.as_ref().map(|left| left.endpoint.clone())).ok_or_else(|| no_node(data_dir))?;
+        let keys = match (from_variables, left_keys) {
             (Some((access_key_id, secret_access_key)), _) => {
                 SigningKeys { access_key_id, secret_access_key, session_token: variable("AWS_SESSION_TOKEN") }
             }
@@ -45,7 +48,8 @@ impl Target {
             },
             (None, None) => return Err(no_keys(data_dir)),
         };
-        let region = connection.region.clone().or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
+        let region =
+            connection.region.clone().or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
         let region = region.or_else(|| left.map(|left| left.region)).unwrap_or_else(|| "us-east-1".to_owned());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let target = Self { endpoint, region, keys, ca_bundle: variable("AWS_CA_BUNDLE") };
@@ -88,7 +92,8 @@ impl Target {
 fn data_dir(flag: Option<&Path>) -> PathBuf {
     let variable = || std::env::var_os("DORMOUSE_DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
     let default = || {
-        let environment = ["XDG_DATA_HOME", "HOME"].map(|name| (name.to_owned(), std::env::var(name).unwrap_or_default()));
+        let environment =
+            ["XDG_DATA_HOME", "HOME"].map(|name| (name.to_owned(), std::env::var(name).unwrap_or_default()));
         data_dir_default(&Sources { environment: environment.to_vec(), ..Sources::default() })
     };
     flag.map(Path::to_path_buf).or_else(variable).unwrap_or_else(default)
@@ -129,9 +134,8 @@ mod tests {
 
     fn resolve(flag: Option<&str>, variables: &[(&str, &str)], data_dir: &Path) -> Result<Target, Failure> {
         let connection = Connection { endpoint: flag.map(str::to_owned), ..Connection::default() };
-        let variable = |name: &str| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        };
+        let variable =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Target::resolve(&connection, &variable, data_dir)
     }
 

@@ -16,7 +16,11 @@ pub(crate) fn run(action: &AccountsAction) -> Result<(), Failure> {
         }
         AccountsAction::List { connection } => {
             let answer = connect(connection)?.admin("GET", "/accounts", Vec::new(), None)?;
-            listed(&answer["accounts"], &[("ID", "id"), ("NAME", "name"), ("CREATED", "created")], connection.out.json())
+            listed(
+                &answer["accounts"],
+                &[("ID", "id"), ("NAME", "name"), ("CREATED", "created")],
+                connection.out.json(),
+            )
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::output;
 pub(crate) fn run(backup: &Backup) -> Result<(), Failure> {
     let config = resolution(&backup.settings)?.config;
     output::progress(format_args!("copying {}", config.data_dir.display()));
-    let size_bytes = dormouse_node::backup(&config, &backup.path).map_err(|error| Failure::failed(format!("{error:#}")))?;
+    let size_bytes =
+        dormouse_node::backup(&config, &backup.path).map_err(|error| Failure::failed(format!("{error:#}")))?;
     if backup.settings.out.json() {
         return output::json(&json!({ "path": backup.path.display().to_string(), "size_bytes": size_bytes }));
     }

@@ -46,7 +46,8 @@ fn print(checks: &[Check]) -> Result<(), Failure> {
         table.row([check.group.to_owned(), check.name.clone(), state, check.detail.clone()]);
     }
     table.print()?;
-    let remedies: Vec<&Check> = checks.iter().filter(|check| check.state != State::Holds && check.remedy.is_some()).collect();
+    let remedies: Vec<&Check> =
+        checks.iter().filter(|check| check.state != State::Holds && check.remedy.is_some()).collect();
     if remedies.is_empty() {
         return Ok(());
     }

@@ -18,7 +18,9 @@ pub(crate) fn run(action: &EventsAction) -> Result<(), Failure> {
         }
         EventsAction::Redrive { ids, connection } => {
             let client = connect(connection)?;
-            each(ids, "sent again", |id| client.admin("POST", &format!("/events/{}/redrive", encode(id)), Vec::new(), None))
+            each(ids, "sent again", |id| {
+                client.admin("POST", &format!("/events/{}/redrive", encode(id)), Vec::new(), None)
+            })
         }
         EventsAction::Drop { ids, connection } => {
             let client = connect(connection)?;

@@ -20,7 +20,8 @@ pub(crate) fn run(action: &KeysAction) -> Result<(), Failure> {
         KeysAction::List { account, connection } => {
             let query = account.iter().map(|account| ("account", account.clone())).collect();
             let answer = connect(connection)?.admin("GET", "/keys", query, None)?;
-            let columns = [("ID", "access_key_id"), ("ACCOUNT", "account"), ("STATUS", "status"), ("CREATED", "created")];
+            let columns =
+                [("ID", "access_key_id"), ("ACCOUNT", "account"), ("STATUS", "status"), ("CREATED", "created")];
             listed(&answer["keys"], &columns, connection.out.json())
         }
         KeysAction::Revoke { ids, connection } => {

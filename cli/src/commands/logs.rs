@@ -19,7 +19,11 @@ pub(crate) fn run(logs: &Logs) -> Result<(), Failure> {
     }
     let json = logs.connection.out.json();
     let dim = output::colour(std::io::stdout().is_terminal());
-    client.admin_lines("/logs", query, |record| if json { output::json(&record) } else { output::line(line(&record, dim)) })
+    client.admin_lines(
+        "/logs",
+        query,
+        |record| if json { output::json(&record) } else { output::line(line(&record, dim)) },
+    )
 }
 
 /// `2026-11-23T05:28:44.123Z text`, the time dimmed on a terminal.

@@ -16,7 +16,7 @@ pub(crate) fn run(up: &Up) -> Result<(), Failure> {
     start_logging(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let json = up.settings.out.json();
-    let ended = runtime.block_on(dormouse_node::up(config, move |announcement| announce(&announcement, json)));
+    let ended = runtime.block_on(dormouse_node::up(config, move |announcement| announce(announcement, json)));
     ended.map_err(|error| Failure::failed(format!("{error:#}")))
 }
 
@@ -35,7 +35,8 @@ fn announce(announcement: &Announcement, as_json: bool) {
         }
         output::json(&line)
     } else {
-        let secret = secret_access_key.as_ref().map(|secret| format!(" secret_access_key={secret}")).unwrap_or_default();
+        let secret =
+            secret_access_key.as_ref().map(|secret| format!(" secret_access_key={secret}")).unwrap_or_default();
         output::line(format_args!(
             "{endpoint} region={region} account_id={account_id} access_key_id={access_key_id}{secret}"
         ))

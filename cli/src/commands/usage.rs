@@ -30,7 +30,8 @@ struct Amount {
 
 impl Tariff {
     fn read(path: &Path) -> Result<Self, Failure> {
-        let unusable = |reason: String| Failure::usage(format!("the tariff {} cannot be used: {reason}", path.display()));
+        let unusable =
+            |reason: String| Failure::usage(format!("the tariff {} cannot be used: {reason}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
         toml::from_str(&text).map_err(|error| unusable(error.to_string().trim_end().to_owned()))
     }
@@ -85,13 +86,17 @@ fn print_bill(rows: &[Value], tariff: Option<&Tariff>) -> Result<(), Failure> {
 }
 
 fn bill(rows: &[Value], tariff: Option<&Tariff>) -> Table {
-    let mut headings = vec!["FUNCTION", "VERSION", "CALLS", "ERRORS", "THROTTLES", "COLD", "BILLED", "GB-SECONDS", "CPU"];
+    let mut headings =
+        vec!["FUNCTION", "VERSION", "CALLS", "ERRORS", "THROTTLES", "COLD", "BILLED", "GB-SECONDS", "CPU"];
     headings.extend(tariff.map(|_| "COST"));
     let mut table = Table::new(&headings);
     let mut total = Amount::default();
     for row in rows {
         let used = amount(row);
-        total = Amount { invocations: total.invocations + used.invocations, gb_seconds: total.gb_seconds + used.gb_seconds };
+        total = Amount {
+            invocations: total.invocations + used.invocations,
+            gb_seconds: total.gb_seconds + used.gb_seconds,
+        };
         let mut cells = vec![
             cell(&row["function"]),
             cell(&row["version"]),
@@ -137,7 +142,9 @@ mod tests {
 
     #[test]
     fn a_price_is_calls_and_memory_over_time() {
-        let tariff = tariff("currency = \"USD\"\nper_million_invocations = 0.2\nper_gb_second = 0.00002\nfree_invocations = 10\n");
+        let tariff = tariff(
+            "currency = \"USD\"\nper_million_invocations = 0.2\nper_gb_second = 0.00002\nfree_invocations = 10\n",
+        );
         let used = Amount { invocations: 1_000_000, gb_seconds: 100.0 };
         assert_eq!(money(tariff.price(used), &tariff), "0.202000 USD");
         assert_eq!(money(tariff.allowance(used), &tariff), "0.000002 USD");

@@ -255,12 +255,18 @@ fn pause() {
 fn differing(wanted: &Map<String, Value>, found: &Value) -> Map<String, Value> {
     let differs = |name: &str, value: &Value| match name {
         // The API leaves an environment without variables and an empty description out of its answers.
-        "Environment" => !contains(&value["Variables"], &found["Environment"]["Variables"])
-            || count(&value["Variables"]) != count(&found["Environment"]["Variables"]),
+        "Environment" => {
+            !contains(&value["Variables"], &found["Environment"]["Variables"])
+                || count(&value["Variables"]) != count(&found["Environment"]["Variables"])
+        }
         "Description" => value.as_str().unwrap_or_default() != found[name].as_str().unwrap_or_default(),
         _ => !contains(value, &found[name]),
     };
-    wanted.iter().filter(|(name, value)| differs(name, value)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    wanted
+        .iter()
+        .filter(|(name, value)| differs(name, value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn count(map: &Value) -> usize {

@@ -22,7 +22,9 @@ const FILES_MAX: usize = 65_535;
 /// The zip of a function's code.
 pub(crate) fn pack(code: &Code) -> Result<Vec<u8>, Failure> {
     let zip = match code {
-        Code::Inline { file, text } => zipped(vec![File { name: (*file).to_owned(), from: From::Text(text), executable: false }])?,
+        Code::Inline { file, text } => {
+            zipped(vec![File { name: (*file).to_owned(), from: From::Text(text), executable: false }])?
+        }
         Code::Path(path) if path.is_dir() => {
             let files = files_below(path)?;
             if files.is_empty() {
@@ -97,9 +99,10 @@ impl Walk {
         for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, &error))? {
             let entry = entry.map_err(|error| unreadable(dir, &error))?;
             let path = entry.path();
-            let name = entry.file_name().into_string().map_err(|_| {
-                Failure::failed(format!("{} has a name that is not UTF-8; rename it", path.display()))
-            })?;
+            let name = entry
+                .file_name()
+                .into_string()
+                .map_err(|_| Failure::failed(format!("{} has a name that is not UTF-8; rename it", path.display())))?;
             let name = format!("{prefix}{name}");
             if !self.ignore.matches(&name) {
                 self.entry(&path, name)?;

@@ -109,8 +109,14 @@ const BASIC_EXECUTION: &str = "arn:aws:iam::aws:policy/service-role/AWSLambdaBas
 impl Function {
     /// Reads a resource whose intrinsics are carried out. Gives the function when it can be made, all mistakes, and what
     /// the user should know.
-    pub(crate) fn read(key: &Key, name: String, resource: &Node, dir: &Path) -> (Option<Self>, Vec<Mistake>, Vec<String>) {
-        let mut reader = Properties { id: &key.text, line: key.line, resource, mistakes: Vec::new(), warnings: Vec::new() };
+    pub(crate) fn read(
+        key: &Key,
+        name: String,
+        resource: &Node,
+        dir: &Path,
+    ) -> (Option<Self>, Vec<Mistake>, Vec<String>) {
+        let mut reader =
+            Properties { id: &key.text, line: key.line, resource, mistakes: Vec::new(), warnings: Vec::new() };
         let function = reader.function(name, dir);
         let function = if reader.mistakes.is_empty() { function } else { None };
         (function, reader.mistakes, reader.warnings)
@@ -262,7 +268,10 @@ impl Properties<'_> {
         let node = self.property("LoggingConfig")?;
         for (key, _) in node.entries().unwrap_or_default() {
             if !KNOWN.contains(&key.text.as_str()) {
-                self.wrong(key.line, format_args!("there is no LoggingConfig.{}; it takes {}", key.text, KNOWN.join(", ")));
+                self.wrong(
+                    key.line,
+                    format_args!("there is no LoggingConfig.{}; it takes {}", key.text, KNOWN.join(", ")),
+                );
             }
         }
         Some(node.json())
@@ -293,13 +302,19 @@ impl Properties<'_> {
                     return None;
                 };
                 if text.contains("://") {
-                    self.wrong(uri.line, "CodeUri takes a directory or a zip file; code elsewhere is not supported yet");
+                    self.wrong(
+                        uri.line,
+                        "CodeUri takes a directory or a zip file; code elsewhere is not supported yet",
+                    );
                     return None;
                 }
                 let path = dir.join(text);
                 if !path.exists() {
                     let shown = path.display();
-                    self.wrong(uri.line, format_args!("CodeUri {shown} is not there; build the code first, or change CodeUri"));
+                    self.wrong(
+                        uri.line,
+                        format_args!("CodeUri {shown} is not there; build the code first, or change CodeUri"),
+                    );
                 }
                 Some(Code::Path(path))
             }
@@ -362,7 +377,8 @@ impl Properties<'_> {
                 (None, None) => {
                     let name = policy.entries().and_then(|entries| entries.first()).map(|(key, _)| key.text.clone());
                     let name = name.unwrap_or_else(|| "a policy without Statement".to_owned());
-                    let reason = format!("{name} of Policies is not supported yet; name a managed policy or write a document");
+                    let reason =
+                        format!("{name} of Policies is not supported yet; name a managed policy or write a document");
                     self.wrong(policy.line, reason);
                 }
             }

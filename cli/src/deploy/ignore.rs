@@ -91,7 +91,17 @@ mod tests {
     #[test]
     fn names_match_anywhere_and_paths_from_their_end() {
         let ignore = Ignore::parse("# tests\n*.test.js\n/docs\nbuild/tmp\n");
-        for path in [".git", "a/.git", "x.pyc", "a/b/__pycache__", "node_modules/.bin", "a/x.test.js", "docs", "a/build/tmp", ".dormouseignore"] {
+        for path in [
+            ".git",
+            "a/.git",
+            "x.pyc",
+            "a/b/__pycache__",
+            "node_modules/.bin",
+            "a/x.test.js",
+            "docs",
+            "a/build/tmp",
+            ".dormouseignore",
+        ] {
             assert!(ignore.matches(path), "{path} was kept");
         }
         for path in ["a/docs", "git", "x.py", "node_modules", "bin", "tmp", "test.js"] {
@@ -101,9 +111,14 @@ mod tests {
 
     #[test]
     fn stars_and_question_marks() {
-        for (pattern, text, expected) in
-            [("*", "", true), ("a*c", "abbc", true), ("a*c", "abcd", false), ("a?c", "abc", true), ("*a*b*", "xaybz", true), ("?", "", false)]
-        {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abcd", false),
+            ("a?c", "abc", true),
+            ("*a*b*", "xaybz", true),
+            ("?", "", false),
+        ] {
             assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} on {text}");
         }
     }

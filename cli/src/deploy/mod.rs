@@ -51,10 +51,12 @@ impl Project {
             None => directory_name(&args.dir)?,
         };
         check_stack_name(&stack)?;
-        let mut scope = Scope { stack, region: "us-east-1".to_owned(), account: ANY_ACCOUNT.to_owned(), ..Scope::default() };
+        let mut scope =
+            Scope { stack, region: "us-east-1".to_owned(), account: ANY_ACCOUNT.to_owned(), ..Scope::default() };
         for parameter in &args.parameters {
             let pair = parameter.split_once('=');
-            let (name, value) = pair.ok_or_else(|| Failure::usage(format!("--parameter {parameter} takes NAME=VALUE")))?;
+            let (name, value) =
+                pair.ok_or_else(|| Failure::usage(format!("--parameter {parameter} takes NAME=VALUE")))?;
             scope.parameters.insert(name.to_owned(), value.to_owned());
         }
         let template = Template::parse(&path.display().to_string(), &text).map_err(Failure::usage)?;
@@ -76,7 +78,11 @@ fn directory_name(dir: &Path) -> Result<String, Failure> {
     let name = real.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
     let name = name.trim_matches('-').to_owned();
-    if name.is_empty() { Err(Failure::usage("the directory's name makes no stack name; give one with --name")) } else { Ok(name) }
+    if name.is_empty() {
+        Err(Failure::usage("the directory's name makes no stack name; give one with --name"))
+    } else {
+        Ok(name)
+    }
 }
 
 fn check_stack_name(stack: &str) -> Result<(), Failure> {
@@ -84,7 +90,9 @@ fn check_stack_name(stack: &str) -> Result<(), Failure> {
     if fits && stack.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    Err(Failure::usage(format!("{stack:?} is not a stack name: it takes 1 to 64 letters, digits and dashes, no dash first")))
+    Err(Failure::usage(format!(
+        "{stack:?} is not a stack name: it takes 1 to 64 letters, digits and dashes, no dash first"
+    )))
 }
 
 /// Carries the template out on a platform, and tells what changed.
@@ -99,7 +107,8 @@ pub(crate) fn apply(client: &Client, project: Project, dry_run: bool, json: bool
     let mut changes = Vec::new();
     for function in &contents.functions {
         let plan = apply::Apply { client, scope: &scope, function, dry_run };
-        let change = plan.run().map_err(|failure| Failure::failed(format!("{}: {}", function.name, failure.message)))?;
+        let change =
+            plan.run().map_err(|failure| Failure::failed(format!("{}: {}", function.name, failure.message)))?;
         if json {
             output::json(&described(&change, &scope.stack))?;
         }

@@ -13,7 +13,9 @@ pub(super) fn name(stack: &str, logical_id: &str) -> Result<String, Failure> {
     if name.len() <= 64 {
         return Ok(name);
     }
-    Err(Failure::failed(format!("the role's name {name} is longer than 64 letters; give a shorter stack name with --name, or set Role")))
+    Err(Failure::failed(format!(
+        "the role's name {name} is longer than 64 letters; give a shorter stack name with --name, or set Role"
+    )))
 }
 
 /// Makes the role, or brings its policies to what the template says. Gives its ARN and whether anything changed.
@@ -72,5 +74,6 @@ pub(super) fn delete(client: &Client, name: &str) -> Result<bool, CallError> {
 }
 
 fn arn_in(answer: &str) -> Result<String, CallError> {
-    element(answer, "Arn").ok_or_else(|| CallError::Failure(Failure::failed("the platform did not say which ARN the role has")))
+    element(answer, "Arn")
+        .ok_or_else(|| CallError::Failure(Failure::failed("the platform did not say which ARN the role has")))
 }

@@ -181,7 +181,10 @@ mod tests {
             ("!Ref Stage", "test"),
             ("!Ref Hello", "shop-Hello"),
             ("!Sub 'a-${Stage}-${AWS::Region}-${!x}'", "a-test-us-east-1-${x}"),
-            ("!Sub ['${a}/${Hello.Arn}', {a: !Ref Stage}]", "test/arn:aws:lambda:us-east-1:000000000000:function:shop-Hello"),
+            (
+                "!Sub ['${a}/${Hello.Arn}', {a: !Ref Stage}]",
+                "test/arn:aws:lambda:us-east-1:000000000000:function:shop-Hello",
+            ),
             ("!GetAtt HelloRole.Arn", "arn:aws:iam::000000000000:role/shop-HelloRole"),
             ("!Join ['-', [a, !Ref Stage]]", "a-test"),
             ("{Ref: AWS::StackName}", "shop"),

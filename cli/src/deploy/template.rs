@@ -152,7 +152,8 @@ impl Reading {
             match declaration.get("Default").and_then(Node::scalar) {
                 Some(default) => drop(self.scope.parameters.insert(key.text.clone(), default.to_owned())),
                 None => {
-                    let reason = format!("the parameter {} has no Default; give it with --parameter {0}=VALUE", key.text);
+                    let reason =
+                        format!("the parameter {} has no Default; give it with --parameter {0}=VALUE", key.text);
                     self.wrong(key.line, reason);
                     // It stays known, so that its uses are not told as mistakes of their own.
                     self.scope.parameters.insert(key.text.clone(), String::new());
@@ -260,7 +261,8 @@ fn with_globals(resource: &Node, globals: Option<&Node>) -> Node {
 }
 
 fn merged(global: &Node, own: &Node) -> Node {
-    let is_call = |entries: &[(Key, Node)]| matches!(entries, [(key, _)] if key.text == "Ref" || key.text.starts_with("Fn::"));
+    let is_call =
+        |entries: &[(Key, Node)]| matches!(entries, [(key, _)] if key.text == "Ref" || key.text.starts_with("Fn::"));
     match (&global.kind, &own.kind) {
         (Kind::Map(global), Kind::Map(entries)) if !is_call(global) && !is_call(entries) => {
             let mut all: BTreeMap<&str, (Key, Node)> = BTreeMap::new();

@@ -22,7 +22,10 @@ pub(crate) struct Node {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
     /// Text as it was written; a plain one may also be a number, a truth value or null.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     /// In the order of the file. Keys are unique.
     Map(Vec<(Key, Node)>),
@@ -265,17 +268,17 @@ mod tests {
 
     #[test]
     fn json_is_read_too() {
-        assert_eq!(parse("{\n  \"a\": [1, \"x\\n\"],\n\t\"b\": null\n}").expect("JSON").json(), json!({"a": [1, "x\n"], "b": null}));
+        assert_eq!(
+            parse("{\n  \"a\": [1, \"x\\n\"],\n\t\"b\": null\n}").expect("JSON").json(),
+            json!({"a": [1, "x\n"], "b": null})
+        );
     }
 
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
-        for (text, line, part) in [
-            ("a: 1\nb: [", 2, ""),
-            ("a: 1\na: 2\n", 2, "twice"),
-            ("", 1, "empty"),
-            ("a: 1\n? [b]\n: c\n", 2, "key"),
-        ] {
+        for (text, line, part) in
+            [("a: 1\nb: [", 2, ""), ("a: 1\na: 2\n", 2, "twice"), ("", 1, "empty"), ("a: 1\n? [b]\n: c\n", 2, "key")]
+        {
             let error = parse(text).expect_err(text);
             assert!(error.reason.contains(part), "{text:?}: {}", error.reason);
             assert!(error.line >= line.min(error.line) && error.line <= line + 1, "{text:?}: line {}", error.line);

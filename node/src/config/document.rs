@@ -42,7 +42,13 @@ pub fn example_file() -> String {
         }
         for setting in settings {
             let name = setting.key.rsplit('.').next().unwrap_or(setting.key);
-            let _ = write!(text, "\n# {}\n# Takes: {}\n# {name} = {}\n", sentence(setting), takes(setting), toml_text(setting));
+            let _ = write!(
+                text,
+                "\n# {}\n# Takes: {}\n# {name} = {}\n",
+                sentence(setting),
+                takes(setting),
+                toml_text(setting)
+            );
         }
     }
     text

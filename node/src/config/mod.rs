@@ -22,7 +22,7 @@ mod values;
 pub use declare::Setting;
 pub use document::{example_file, reference};
 pub use endpoint::{Endpoint, EndpointError};
-pub use resolve::{ConfigError, Origin, Problem, Resolved, Resolution, resolve};
+pub use resolve::{ConfigError, Origin, Problem, Resolution, Resolved, resolve};
 pub use sections::*;
 pub use sources::{CONFIG_VARIABLE, Sources, data_dir_default, env_name};
 pub use values::{Bytes, List, LogFormat, Megabytes, Millis, Seconds, Secret, Value};

@@ -98,7 +98,7 @@ section! {
         node_memory_mb: Megabytes = "0", 0..=67108864;
         /// Billed duration is rounded up to a multiple of this.
         billing_step_ms: Millis = "1", 1..=1000;
-        /// How long a stopping node waits for invocations in progress.
+        /// How long a stopping node waits for requests and invocations in progress.
         drain_timeout_secs: Seconds = "30", 0..=900;
         /// Unpacked code that is kept on disk for starts.
         code_cache_mb: Megabytes = "2048", 256..=67108864;
@@ -184,8 +184,6 @@ section! {
         write_timeout_ms: Millis = "30000", 100..=600000;
         /// How long a TLS handshake may take.
         handshake_timeout_ms: Millis = "10000", 100..=600000;
-        /// How long a stopping node waits for requests in progress.
-        drain_timeout_ms: Millis = "30000", 0..=900000;
     }
 }
 

@@ -112,7 +112,11 @@ fn from_environment(
         } else if !FOREIGN_VARIABLES.iter().any(|foreign| name.starts_with(foreign)) {
             let known = settings.iter().map(|setting| env_name(setting.key));
             let nearest = nearest(name, known).unwrap_or_default();
-            problems.push(Problem::UnknownKey { origin: Origin::Environment(name.clone()), key: name.clone(), nearest });
+            problems.push(Problem::UnknownKey {
+                origin: Origin::Environment(name.clone()),
+                key: name.clone(),
+                nearest,
+            });
         }
     }
 }
@@ -176,7 +180,8 @@ impl Walk<'_> {
     }
 
     fn unknown(&mut self, key: String, origin: Origin, table: bool) {
-        let sections = self.settings.iter().filter_map(|setting| setting.key.rsplit_once('.').map(|(s, _)| s.to_owned()));
+        let sections =
+            self.settings.iter().filter_map(|setting| setting.key.rsplit_once('.').map(|(s, _)| s.to_owned()));
         let keys = self.settings.iter().map(|setting| setting.key.to_owned());
         let nearest = if table { nearest(&key, sections) } else { nearest(&key, keys) }.unwrap_or_default();
         self.problems.push(Problem::UnknownKey { origin, key, nearest });

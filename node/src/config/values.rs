@@ -160,7 +160,6 @@ impl Value for PathBuf {
     }
 }
 
-
 impl<T: Value> Value for Option<T> {
     const KIND: &'static str = T::KIND;
     const UNIT: &'static str = T::UNIT;
@@ -194,7 +193,10 @@ impl<T: Value> Value for List<T> {
     const BARE: bool = T::BARE;
     fn parse(text: &str) -> Result<Self, String> {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        words.map(|word| T::parse(word).map_err(|allowed| format!("{word:?}: {allowed}"))).collect::<Result<_, _>>().map(Self)
+        words
+            .map(|word| T::parse(word).map_err(|allowed| format!("{word:?}: {allowed}")))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
     fn show(&self) -> String {
         self.0.iter().map(T::show).collect::<Vec<_>>().join(",")

@@ -25,7 +25,9 @@ fn function(properties: &str) -> Function {
 }
 
 fn mistakes(properties: &str) -> String {
-    read(&format!("{HEAD}      Handler: a.b\n      Runtime: python3.12\n{properties}")).map(|_| ()).expect_err("a refusal")
+    read(&format!("{HEAD}      Handler: a.b\n      Runtime: python3.12\n{properties}"))
+        .map(|_| ())
+        .expect_err("a refusal")
 }
 
 #[test]
@@ -134,8 +136,14 @@ fn what_is_not_supported_is_named_with_its_line() {
         ("      CodeUri: no/such/dir\n", "t.yaml:7: Hello: CodeUri /no/such/dir is not there"),
         ("      InlineCode: x\n      MemorySize: big\n", "t.yaml:8: Hello: MemorySize takes a whole number"),
         ("      InlineCode: x\n      Role: me\n", "t.yaml:8: Hello: Role takes the ARN of a role"),
-        ("      InlineCode: x\n      Policies: [{S3ReadPolicy: {BucketName: b}}]\n", "S3ReadPolicy of Policies is not supported yet"),
-        ("      InlineCode: x\n      EventInvokeConfig: {DestinationConfig: {}}\n", "DestinationConfig is not supported yet"),
+        (
+            "      InlineCode: x\n      Policies: [{S3ReadPolicy: {BucketName: b}}]\n",
+            "S3ReadPolicy of Policies is not supported yet",
+        ),
+        (
+            "      InlineCode: x\n      EventInvokeConfig: {DestinationConfig: {}}\n",
+            "DestinationConfig is not supported yet",
+        ),
         ("      InlineCode: x\n    Metadata: {Dormouse: {Egress: perhaps}}\n", "is not an egress grant"),
         ("      InlineCode: x\n      FunctionName: 'a b'\n", "t.yaml:8: Hello: \"a b\" is not a function name"),
         ("      InlineCode: !Sub '${X}'\n", "t.yaml:7: Hello: X names nothing in this template"),
@@ -147,7 +155,9 @@ fn what_is_not_supported_is_named_with_its_line() {
 
 #[test]
 fn other_resources_and_sections_are_refused() {
-    let told = read("Mappings: {}\nGlobals: {Api: {}}\nResources:\n  T:\n    Type: AWS::SNS::Topic\n").map(|_| ()).expect_err("a refusal");
+    let told = read("Mappings: {}\nGlobals: {Api: {}}\nResources:\n  T:\n    Type: AWS::SNS::Topic\n")
+        .map(|_| ())
+        .expect_err("a refusal");
     assert_eq!(
         told,
         "t.yaml:1: Mappings is not supported yet; supported are AWSTemplateFormatVersion, Transform, Description, \
