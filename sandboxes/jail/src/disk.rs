@@ -53,5 +53,8 @@ fn make_file_system(path: &Path) -> io::Result<()> {
 
 /// It is often in a directory that ordinary paths leave out.
 fn find_mkfs() -> Option<PathBuf> {
-    ["/usr/sbin", "/sbin", "/usr/bin"].into_iter().map(|dir| Path::new(dir).join("mkfs.ext4")).find(|path| path.exists())
+    ["/usr/sbin", "/sbin", "/usr/bin"]
+        .into_iter()
+        .map(|dir| Path::new(dir).join("mkfs.ext4"))
+        .find(|path| path.exists())
 }

@@ -205,9 +205,10 @@ pub async fn probe(command: SpawnerCommand, config: &JailerConfig) -> Result<Vec
     let near = |dir: &Path| dir.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned);
     let parent = near(&config.state_dir).unwrap_or_else(std::env::temp_dir);
     let unique = format!("dormouse-probe-{}-{:x}", std::process::id(), now_ns());
-    let dir = [parent, std::env::temp_dir()].into_iter().map(|parent| parent.join(&unique)).find(|dir| {
-        std::fs::create_dir_all(dir.join("root")).is_ok()
-    });
+    let dir = [parent, std::env::temp_dir()]
+        .into_iter()
+        .map(|parent| parent.join(&unique))
+        .find(|dir| std::fs::create_dir_all(dir.join("root")).is_ok());
     let dir = dir.ok_or_else(|| JailError::step("make a directory to try in", "none is writable"))?;
     let cgroups = cgroup::find(&unique).create();
     let bases = cgroups.bases();
@@ -248,11 +249,7 @@ impl Shared {
         .await
     }
 
-    async fn make(
-        &self,
-        plan: Plan,
-        socket: OwnedFd,
-    ) -> Result<(Made, watch::Receiver<Option<Gone>>), JailError> {
+    async fn make(&self, plan: Plan, socket: OwnedFd) -> Result<(Made, watch::Receiver<Option<Gone>>), JailError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (made_said, made) = oneshot::channel();
         let (gone_said, gone) = watch::channel(None);

@@ -55,8 +55,8 @@ impl Prepared {
 /// A stream socket pair: ours non-blocking, the program's as programs expect it.
 fn channel() -> Result<(OwnedFd, OwnedFd), JailError> {
     let failed = |error| JailError::step("make the control channel", error);
-    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .map_err(failed)?;
+    let (ours, theirs) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(failed)?;
     rustix::io::ioctl_fionbio(&ours, true).map_err(failed)?;
     Ok((ours, theirs))
 }

@@ -324,9 +324,7 @@ pub(crate) fn unshare(flags: i32) -> io::Result<()> {
 pub(crate) fn kill_pidfd(pidfd: impl AsFd) -> io::Result<()> {
     let none = std::ptr::null::<c_void>();
     // SAFETY: a null siginfo is allowed.
-    check(unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), libc::SIGKILL, none, 0)
-    })?;
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), libc::SIGKILL, none, 0) })?;
     Ok(())
 }
 

@@ -66,13 +66,9 @@ fn nothing_of_the_host_is_visible() {
         let lines: Vec<&str> = said.lines().map(str::trim).collect();
         let root = lines.split(|line| *line == "--").next().expect("a listing");
         assert_eq!(root, ["bin", "dev", "etc", "lib", "lib64", "proc", "tmp", "tools", "usr", "var"], "{said}");
-        for line in [
-            "CapEff:\t0000000000000000",
-            "CapBnd:\t0000000000000000",
-            "NoNewPrivs:\t1",
-            "Seccomp:\t2",
-            "PATH=/usr/bin",
-        ] {
+        for line in
+            ["CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "PATH=/usr/bin"]
+        {
             assert!(lines.contains(&line), "{line:?} is missing: {said}");
         }
         let devices = ["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"];

@@ -29,11 +29,14 @@ fn descriptors() -> BTreeSet<String> {
     fds.filter_map(|fd| Some(std::fs::read_link(fd.path()).ok()?.display().to_string())).collect()
 }
 
-/// What shows which sandboxes are whose: the name of the jailer's cgroups, or of its directory.
-fn mark(house: &House) -> String {
-    let record = std::fs::read_to_string(house.dir.path().join("jail/cgroups.json")).expect("a record");
-    let from = record.find("dormouse-").map(|at| &record[at..at + 25]);
-    from.map_or_else(|| house.dir.path().display().to_string(), str::to_owned)
+fn marks(house: &House) -> Vec<String> {
+    support::marks(&house.dir.path().join("jail"))
+}
+
+/// Whether nothing is left but what a jailer without sandboxes has.
+fn only_bases(left: &[String]) -> bool {
+    left.iter()
+        .all(|trace| trace.starts_with("cgroup ") && trace.rsplit('/').next().unwrap_or("").starts_with("dormouse-"))
 }
 
 #[test]
@@ -45,13 +48,15 @@ fn a_killed_sandbox_leaves_nothing() {
         let pid = running.pid();
         assert!(alive(pid));
         if support::is_root() {
-            assert!(traces(&mark(&house)).iter().any(|trace| trace.ends_with("/killed")));
+            let there = traces(&marks(&house));
+            assert!(there.iter().any(|trace| trace.ends_with("/killed")), "{there:?}");
+            assert!(there.iter().any(|trace| trace.starts_with("loop ")), "{there:?}");
         }
         let ended = running.kill().await;
         assert_eq!((ended.exit, ended.out_of_memory), (ExitKind::Signal(libc::SIGKILL), false));
         assert!(!alive(pid));
-        let left = traces(&mark(&house));
-        assert!(left.iter().all(|trace| !trace.ends_with("/killed")), "{left:?}");
+        let left = traces(&marks(&house));
+        assert!(only_bases(&left), "{left:?}");
         drop(running);
         eventually("every descriptor closed", || descriptors().len() <= before).await;
     });
@@ -70,11 +75,11 @@ fn dropping_is_killing_at_every_stage() {
         for delay_us in [0, 100, 500, 1_000, 2_000, 5_000] {
             let making = house.jailer.prepare(house.plan("given-up"));
             let _ = tokio::time::timeout(Duration::from_micros(delay_us), making).await;
-            let name = mark(&house);
-            eventually("the removal", || !traces(&name).iter().any(|trace| trace.ends_with("/given-up"))).await;
+            let marks = marks(&house);
+            eventually("the removal", || only_bases(&traces(&marks))).await;
         }
         house.jailer.stop().await;
-        let left = traces(&mark(&house));
+        let left = traces(&marks(&house));
         assert!(left.is_empty(), "{left:?}");
     });
 }
@@ -96,7 +101,7 @@ fn fifty_at_once_are_made_and_removed() {
         drop(all);
         house.jailer.stop().await;
         assert!(!pids.into_iter().any(alive));
-        let left = traces(&mark(&house));
+        let left = traces(&marks(&house));
         assert!(left.is_empty(), "{left:?}");
     });
 }
@@ -117,7 +122,7 @@ fn the_end_of_the_spawner_is_the_end_of_all_and_is_known() {
         eventually("the end of the sandbox", || !alive(running.pid())).await;
         let error = house.jailer.prepare(house.plan("none")).await.expect_err("no spawner, no sandbox").to_string();
         assert_eq!(error, "the spawner process has ended; no sandbox can be made");
-        let left = traces(&mark(&house));
+        let left = traces(&marks(&house));
         assert!(left.is_empty(), "{left:?}");
     });
 }
@@ -168,10 +173,11 @@ fn kill_and_sweep(spawner_too: bool) {
             eventually("the end of the old processes", || !alive(*pid)).await;
         }
         assert!(alive(bystander.pid()), "another node's sandbox was removed");
-        let left = traces("/frozen");
-        assert!(left.is_empty(), "{left:?}");
+        let marks = support::marks(&state);
+        let left = traces(&marks);
+        assert!(only_bases(&left), "{left:?}");
         jailer.stop().await;
-        let left = traces(&state.display().to_string());
+        let left = traces(&marks);
         assert!(left.is_empty(), "{left:?}");
     });
 }

@@ -21,10 +21,8 @@ pub(super) fn create_base(base: &Path) -> io::Result<()> {
 fn hand_down(dir: &Path) -> io::Result<()> {
     let there = std::fs::read_to_string(dir.join("cgroup.controllers"))?;
     let handed = std::fs::read_to_string(dir.join("cgroup.subtree_control"))?;
-    let missing: Vec<&str> = CONTROLLERS
-        .into_iter()
-        .filter(|name| has_word(&there, name) && !has_word(&handed, name))
-        .collect();
+    let missing: Vec<&str> =
+        CONTROLLERS.into_iter().filter(|name| has_word(&there, name) && !has_word(&handed, name)).collect();
     for (turn, name) in missing.iter().enumerate() {
         let ask = || write(&dir.join("cgroup.subtree_control"), &format!("+{name}"));
         match ask() {

@@ -47,7 +47,8 @@ pub(super) fn prepare(birth: &Birth) -> Result<Made, Failure> {
 
     let stage = birth.state_dir.join("root");
     let mounted = tmpfs(ROOT_SIZE, "755", MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
-    rustix::mount::move_mount(&mounted, "", CWD, &stage, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).step("mount the root")?;
+    rustix::mount::move_mount(&mounted, "", CWD, &stage, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .step("mount the root")?;
     let root = open_dir(CWD, stage.as_os_str()).step("open the root")?;
     for mount in &birth.plan.mounts {
         apply(root.as_fd(), mount, birth.outside_id)?;
@@ -244,9 +245,8 @@ fn proc_mount() -> Result<OwnedFd, Failure> {
     let make = || -> Result<OwnedFd, Errno> {
         let fs = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
         rustix::mount::fsconfig_create(&fs)?;
-        let flags = MountAttrFlags::MOUNT_ATTR_NOSUID
-            | MountAttrFlags::MOUNT_ATTR_NODEV
-            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let flags =
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, flags)
     };
     make().step("mount /proc")

@@ -51,6 +51,7 @@ fn merged(sources: &[PathBuf]) -> Result<OwnedFd, Failure> {
     let overlay = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).step(step)?;
     rustix::mount::fsconfig_set_string(&overlay, "lowerdir", named.join(":")).step(step)?;
     rustix::mount::fsconfig_create(&overlay).step(step)?;
-    let flags = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let flags =
+        MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     rustix::mount::fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, flags).step(step)
 }

@@ -7,11 +7,20 @@ pub(super) enum Verdict {
     /// Answered with this errno.
     Refuse(i32),
     /// Allowed when the argument has none of these bits.
-    NoBits { argument: u32, bits: u32 },
+    NoBits {
+        argument: u32,
+        bits: u32,
+    },
     /// Allowed when the argument is one of these.
-    OneOf { argument: u32, values: &'static [u32] },
+    OneOf {
+        argument: u32,
+        values: &'static [u32],
+    },
     /// Allowed when it is not.
-    NoneOf { argument: u32, values: &'static [u32] },
+    NoneOf {
+        argument: u32,
+        values: &'static [u32],
+    },
     /// Allowed by address family.
     Socket,
 }

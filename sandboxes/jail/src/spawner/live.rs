@@ -119,7 +119,8 @@ impl Sandboxes {
 
     fn make(&mut self, id: u64, plan: Plan, socket: OwnedFd) -> Result<(), Failure> {
         let slot = self.slots.take().ok_or("every user id is taken by a live sandbox").step("make a sandbox")?;
-        let cgroup = self.setup.cgroups.make(&plan).step("make the cgroup").inspect_err(|_| self.slots.give_back(slot))?;
+        let cgroup =
+            self.setup.cgroups.make(&plan).step("make the cgroup").inspect_err(|_| self.slots.give_back(slot))?;
         match self.clone_init(plan, socket, cgroup.as_ref(), slot) {
             Ok((pid, pidfd)) => {
                 let oom_signal = cgroup.as_ref().and_then(SandboxCgroup::oom_signal);

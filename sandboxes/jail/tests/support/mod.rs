@@ -1,7 +1,6 @@
 //! What the tests of sandboxes have in common.
 #![allow(dead_code, unreachable_pub)]
 
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -173,18 +172,26 @@ pub async fn read_all(fd: Option<OwnedFd>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Processes, mounts and cgroups of this machine that carry a mark.
-pub fn traces(mark: &str) -> Vec<String> {
+/// What shows whose a trace is: the name of a jailer's cgroups, and its directory.
+pub fn marks(state_dir: &Path) -> Vec<String> {
+    let record = std::fs::read_to_string(state_dir.join("cgroups.json")).expect("a record of cgroups");
+    let name = record.find("/dormouse-").map(|at| record[at..at + 26].to_owned());
+    name.into_iter().chain([state_dir.display().to_string()]).collect()
+}
+
+/// Mounts, cgroups and loop devices of this machine that carry a mark.
+pub fn traces(marks: &[String]) -> Vec<String> {
+    let marked = |text: &str| marks.iter().any(|mark| text.contains(mark.as_str()));
     let mut found = Vec::new();
-    let mut mounts = String::new();
-    std::fs::File::open("/proc/self/mountinfo").and_then(|mut f| f.read_to_string(&mut mounts)).expect("mountinfo");
-    found.extend(mounts.lines().filter(|line| line.contains(mark)).map(|line| format!("mount {line}")));
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    found.extend(mounts.lines().filter(|line| marked(line)).map(|line| format!("mount {line}")));
     let mut dirs = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if entry.file_name().to_string_lossy().contains(mark) {
-                    found.push(format!("cgroup {}", entry.path().display()));
+                let path = entry.path().display().to_string();
+                if marked(&path) {
+                    found.push(format!("cgroup {path}"));
                 }
                 dirs.push(entry.path());
             }
@@ -192,8 +199,8 @@ pub fn traces(mark: &str) -> Vec<String> {
     }
     for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
         let file = std::fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
-        if file.contains(mark) {
-            found.push(format!("loop device {} on {file}", entry.path().display()));
+        if marked(&file) {
+            found.push(format!("loop {} on {}", entry.path().display(), file.trim()));
         }
     }
     found
