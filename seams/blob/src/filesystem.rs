@@ -89,8 +89,13 @@ impl FilesystemBlobs {
     async fn receive(&self, mut body: ByteStream) -> BlobResult<(Incoming, u64)> {
         let number = self.next_incoming.fetch_add(1, Ordering::Relaxed);
         let path = self.incoming.join(number.to_string());
-        let mut file = File::create_new(&path).await.map_err(|error| io("make", &path, &error))?;
-        let incoming = Incoming { path, moved: false };
+        // Made together with its guard, so that the file goes also when this is given up while it is being made.
+        let (file, incoming) = blocking(move || match std::fs::File::create_new(&path) {
+            Ok(file) => Ok((file, Incoming { path, moved: false })),
+            Err(error) => Err(io("make", &path, &error)),
+        })
+        .await?;
+        let mut file = File::from_std(file);
         let failed = |error: std::io::Error| io("write", &incoming.path, &error);
         let mut size = 0;
         while let Some(piece) = body.next().await {
