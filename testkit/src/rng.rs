@@ -13,7 +13,11 @@ impl Rng {
     }
 
     /// Any number.
-    pub fn number(&mut self) -> u64 {
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it never ends, and an iterator would have to be mutable everywhere"
+    )]
+    pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -23,7 +27,7 @@ impl Rng {
 
     /// A number below `end`, which is not zero.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.number() % end
+        self.next() % end
     }
 
     /// An index into something of that length, which is not zero.
@@ -38,12 +42,12 @@ impl Rng {
 
     /// Any bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.number().to_be_bytes()[0]).collect()
+        (0..len).map(|_| self.next().to_be_bytes()[0]).collect()
     }
 
     /// A generator of its own, for a task that runs beside others.
     pub fn fork(&mut self) -> Self {
-        Self::new(self.number())
+        Self::new(self.next())
     }
 }
 
