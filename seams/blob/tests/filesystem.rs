@@ -1,5 +1,7 @@
 //! The suite of the blob seam over the filesystem, and what only a filesystem has.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

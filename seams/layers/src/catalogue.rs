@@ -3,6 +3,24 @@
 //! An epoch key, a counter, is added to in every batch that changes the keyspace. A catalogue knows how often it did so
 //! itself; when the counter says more, somebody else changed something, and the keys are compared. That happens when a
 //! hint comes and at least once a second. Whoever writes to the keyspace does so through a catalogue of it.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use dormouse_layers::{Catalogue, Change, Key, LayerError, decode};
+//! # use dormouse_testkit::MemoryStore;
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), LayerError> {
+//! # let store = Arc::new(MemoryStore::new());
+//! let names = Catalogue::open(store, "names", |item| decode::<String>(item)).await?;
+//! let fresh = tokio::spawn(names.clone().keep_fresh());
+//!
+//! let mut change = Change::new();
+//! change.create(Key::new("names").text("a"), &"Ada".to_owned())?;
+//! assert!(names.commit(change).await?.is_ok());
+//! let ada = names.get(&Key::new("names").text("a").bytes()).map(|found| found.value.value.clone());
+//! assert_eq!(ada.as_deref(), Some("Ada"));
+//! # fresh.abort();
+//! # Ok(()) }
+//! ```
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -98,7 +98,8 @@ impl Expiry {
 
 fn parse(item: dormouse_store::Item) -> Option<(Timestamp, Vec<u8>, Bytes)> {
     let mut parts = Parts::of(&item.key);
-    (parts.part()?, parts.part()?);
+    parts.part()?;
+    parts.part()?;
     let (time, key) = (Timestamp(parts.u64()?), parts.part()?);
     Some((time, key, item.key))
 }

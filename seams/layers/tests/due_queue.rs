@@ -1,5 +1,7 @@
 //! The due-queue, by what it promises.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

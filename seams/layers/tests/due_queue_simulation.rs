@@ -2,6 +2,8 @@
 //!
 //! Nothing that was accepted is lost, nothing that was finished comes back, nobody settles what another has taken since.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

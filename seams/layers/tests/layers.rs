@@ -1,5 +1,7 @@
 //! Lease, outbox, counter, expiry, transact: by what they promise.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -67,6 +67,7 @@ impl Default for Settings {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "nothing may be drained or flushed as if it had been written")]
 fn exit(why: &str) {
     eprintln!("dormouse: {why}; stopping, because what is on disk is not known any more");
     std::process::exit(FATAL_EXIT_CODE);

@@ -1,5 +1,7 @@
 //! Data directories that are in use, foreign, newer, damaged or copied.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;

@@ -44,7 +44,9 @@ impl Keys {
     /// When the item of a key from [`Keys::due`] is due, and its id.
     pub(super) fn parse_due(&self, key: &[u8]) -> Option<(Timestamp, String)> {
         let mut parts = Parts::of(key);
-        (parts.part()?, parts.part()?, parts.u64()?);
+        parts.part()?;
+        parts.part()?;
+        parts.u64()?;
         Some((Timestamp(parts.u64()?), parts.text()?))
     }
 
@@ -75,7 +77,9 @@ impl Keys {
     /// The id in a key from [`Keys::dead_by_time`].
     pub(super) fn parse_dead(&self, key: &[u8]) -> Option<String> {
         let mut parts = Parts::of(key);
-        (parts.part()?, parts.part()?, parts.u64()?);
+        parts.part()?;
+        parts.part()?;
+        parts.u64()?;
         parts.text()
     }
 

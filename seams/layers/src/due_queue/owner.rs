@@ -89,7 +89,8 @@ impl ShardOwner {
         Err(LayerError::Contended { attempts: TAKE_ATTEMPTS })
     }
 
-    /// Waits until there may be something to take: an item became due, a hint came, or a second has passed.
+    /// Waits until there may be something to take: an item became due, a hint came, or a second has passed. Returns at
+    /// once when something was left by the last take; after one that failed, the caller pauses by itself.
     pub async fn wait(&mut self) {
         let until_due = self.next_due.map_or(WAIT, |due| due.since(self.time));
         let hint = async {

@@ -4,6 +4,8 @@
 //! disk may hold them that lost any of what was not synced, and a store is opened on them. That this sees a missing sync
 //! is shown by taking syncs out of the record.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 mod disk;
 mod vfs;
 
