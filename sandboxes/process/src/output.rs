@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use dormouse_model::RequestId;
 use dormouse_sandbox::{LogLine, LogSink, Stream};
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
 
 use crate::config::ProcessConfig;
 use crate::door::Serving;
@@ -27,7 +27,7 @@ pub(crate) struct Output {
 }
 
 struct Shared {
-    pipes: [(Stream, AsyncFd<OwnedFd>); 2],
+    pipes: [(Stream, Receiver); 2],
     sink: Arc<dyn LogSink>,
     line_bytes: usize,
     state: Mutex<State>,
@@ -40,6 +40,13 @@ struct State {
     partial: [BytesMut; 2],
 }
 
+/// Whether a read goes by what the event loop has heard, or asks the system itself, which knows of the last byte.
+#[derive(Clone, Copy)]
+enum How {
+    WhenReady,
+    Now,
+}
+
 enum Read {
     Bytes(usize),
     Nothing,
@@ -47,9 +54,9 @@ enum Read {
 }
 
 impl Output {
-    /// Reads both pipes, which must be non-blocking, from now on.
+    /// Reads both pipes from now on.
     pub(crate) fn new(out: OwnedFd, err: OwnedFd, sink: Arc<dyn LogSink>, config: &ProcessConfig) -> io::Result<Self> {
-        let pipes = [(Stream::Stdout, AsyncFd::register(out)?), (Stream::Stderr, AsyncFd::register(err)?)];
+        let pipes = [(Stream::Stdout, Receiver::from_owned_fd(out)?), (Stream::Stderr, Receiver::from_owned_fd(err)?)];
         let shared =
             Arc::new(Shared { pipes, sink, line_bytes: config.log_line_bytes.max(1), state: Mutex::default() });
         let mut readers = Serving::default();
@@ -69,7 +76,7 @@ impl Output {
         let mut state = self.shared.lock();
         for which in 0..self.shared.pipes.len() {
             let mut left = DRAIN_BYTES;
-            while let Read::Bytes(count) = self.shared.read(&mut state, which) {
+            while let Read::Bytes(count) = self.shared.read(&mut state, which, How::Now) {
                 left = left.saturating_sub(count);
                 if left == 0 {
                     break;
@@ -93,15 +100,17 @@ impl Output {
 async fn follow(shared: Arc<Shared>, which: usize, bytes_per_window: usize) {
     let mut window = Window::new(Instant::now(), bytes_per_window);
     loop {
-        let Ok(mut ready) = shared.pipes[which].1.readable().await else { return };
-        let read = shared.read(&mut shared.lock(), which);
+        if shared.pipes[which].1.readable().await.is_err() {
+            return;
+        }
+        let read = shared.read(&mut shared.lock(), which, How::WhenReady);
         match read {
             Read::Bytes(count) => {
                 if let Some(pause) = window.count(count, Instant::now()) {
                     tokio::time::sleep(pause).await;
                 }
             }
-            Read::Nothing => ready.clear_ready(),
+            Read::Nothing => {}
             Read::End => return,
         }
     }
@@ -114,13 +123,18 @@ impl Shared {
     }
 
     /// One read, and the lines in it.
-    fn read(&self, state: &mut State, which: usize) -> Read {
+    fn read(&self, state: &mut State, which: usize, how: How) -> Read {
         let mut chunk = [0; CHUNK_BYTES];
-        let count = match rustix::io::read(self.pipes[which].1.get_ref(), &mut chunk) {
+        let pipe = &self.pipes[which].1;
+        let read = match how {
+            How::WhenReady => pipe.try_read(&mut chunk),
+            How::Now => rustix::io::read(pipe, &mut chunk).map_err(io::Error::from),
+        };
+        let count = match read {
             Ok(0) => return Read::End,
             Ok(count) => count,
-            Err(rustix::io::Errno::INTR) => 0,
-            Err(rustix::io::Errno::AGAIN) => return Read::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
             Err(_) => return Read::End,
         };
         let mut rest = &chunk[..count];

@@ -138,7 +138,7 @@ function logError(title, told) {
   }
   // As Lambda prints it: the stack under the name that Node.js gives it.
   const { trace, ...rest } = told;
-  console.error(title, stringify({ ...rest, stack: trace }));
+  console.error(`${title}\t${stringify({ ...rest, stack: trace })}`);
 }
 
 // ---------------------------------------------------------------- the handler

@@ -115,7 +115,8 @@ def _json_functions():
             text = text.strip(" \t\n\r")
             try:
                 value, end = scan(text, 0)
-            except StopIteration:
+            except Exception:
+                # The scanner leaves the wording of errors to a module that is not there yet.
                 end = None
             if end != len(text):
                 import json
