@@ -5,7 +5,7 @@
 //! GET  /runtimes                    {runtimes: [{name, version, exact, remedy}]}
 //! GET  /usage                       {usage: [{function, version, invocations, errors, throttles, cold_starts,
 //!                                             billed_ms, gb_seconds, cpu_seconds, ...}]}
-//! GET  /events[?function=NAME][&next=TOKEN]            {events: [{id, function, reason, attempts, received, died}], next}
+//! GET  /events[?function=NAME][&next=TOKEN]            {events: [{id, function, reason, attempts, accepted, ended}], next}
 //! GET  /events/ID                   one event with its payload        POST /events/ID/redrive     DELETE /events/ID
 //! GET  /accounts                    {accounts: [{id, name, created}]}          POST /accounts {id, name}
 //! GET  /keys[?account=ID]           {keys: [{access_key_id, account, status, created}]}

@@ -30,7 +30,7 @@ pub(crate) fn run(action: &EventsAction) -> Result<(), Failure> {
 }
 
 fn list(client: &Client, function: Option<&str>, json: bool) -> Result<(), Failure> {
-    let mut table = Table::new(&["ID", "FUNCTION", "REASON", "ATTEMPTS", "RECEIVED", "DIED"]);
+    let mut table = Table::new(&["ID", "FUNCTION", "REASON", "ATTEMPTS", "ACCEPTED", "ENDED"]);
     let mut token: Option<String> = None;
     let mut count = 0_usize;
     loop {
@@ -43,7 +43,7 @@ fn list(client: &Client, function: Option<&str>, json: bool) -> Result<(), Failu
             if json {
                 output::json(event)?;
             } else {
-                let columns = ["id", "function", "reason", "attempts", "received", "died"];
+                let columns = ["id", "function", "reason", "attempts", "accepted", "ended"];
                 table.row(columns.map(|column| cell(&event[column])));
             }
         }

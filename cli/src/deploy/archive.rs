@@ -192,7 +192,7 @@ mod tests {
         (0..archive.len())
             .map(|n| {
                 let file = archive.by_index(n).expect("a file");
-                (file.name().to_owned(), file.unix_mode().unwrap_or_default() & 0o7777)
+                (file.name().expect("a name").into_owned(), file.unix_mode().unwrap_or_default() & 0o7777)
             })
             .collect()
     }

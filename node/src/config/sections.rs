@@ -41,6 +41,8 @@ section! {
         sdk: Sdk;
         /// `front.*`
         front: Front;
+        /// `metrics.*`
+        metrics: Metrics;
         /// `log.*`
         log: Log;
     }
@@ -184,6 +186,14 @@ section! {
         write_timeout_ms: Millis = "30000", 100..=600000;
         /// How long a TLS handshake may take.
         handshake_timeout_ms: Millis = "10000", 100..=600000;
+    }
+}
+
+section! {
+    /// `/_dormouse/metrics`.
+    Metrics at "metrics." {
+        /// Show them to everyone, not to this machine only.
+        public: bool = "false";
     }
 }
 
