@@ -270,5 +270,33 @@ def raw_requests():
     assert send("POST", invoke, b"{}", {"X-Amz-Client-Context": "!"})[:2] == (400, "InvalidRequestContentException")
 
 
+def audit_trail():
+    lam, name = function()
+    with refused("ResourceNotFoundException", 404):
+        lam.get_function(FunctionName="absent")
+    wrong = dict(aws_access_key_id=os.environ["AWS_ACCESS_KEY_ID"], aws_secret_access_key="wrong")
+    with refused("InvalidSignatureException", 403):
+        client("lambda", **wrong).delete_function(FunctionName=name)
+    lam.invoke(FunctionName=name)
+    wanted = [
+        ("lambda:CreateFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}", None),
+        ("lambda:GetFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:absent", "ResourceNotFoundException"),
+        ("lambda:DeleteFunction", None, "InvalidSignatureException"),
+    ]
+    until = time.monotonic() + 30
+    while True:
+        with open(os.environ["TEST_AUDIT"]) as trail:
+            records = [json.loads(line) for line in trail if line.endswith("\n")]
+        found = [(r["action"], r.get("resource"), r.get("error")) for r in records]
+        if all(record in found for record in wanted):
+            break
+        assert time.monotonic() < until, found
+        time.sleep(0.05)
+    first = records[0]
+    assert (first["account"], first["source_ip"]) == (ACCOUNT, "127.0.0.1") and first["caller"].endswith(":root"), first
+    assert first["access_key_id"] == os.environ["AWS_ACCESS_KEY_ID"] and first["request_id"], first
+    assert not any("Invoke" in r["action"] for r in records), records
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]]()
