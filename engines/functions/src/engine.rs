@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(pick(1.0, u64::MAX), two);
         assert_eq!(weighted(one, None, 0), one);
         let mut rng = dormouse_testkit::Rng::new(1);
-        let second = (0..10_000).filter(|_| pick(0.1, rng.next_u64()) == two).count();
+        let second = (0..10_000).filter(|_| pick(0.1, rng.next()) == two).count();
         assert!((900..1_100).contains(&second), "{second} of 10,000 at a share of 0.1");
     }
 }

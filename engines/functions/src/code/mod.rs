@@ -2,6 +2,8 @@
 
 mod cache;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 use base64::Engine as _;

@@ -5,6 +5,8 @@ mod memory;
 mod node;
 mod pool;
 mod scaling;
+#[cfg(test)]
+mod simulation;
 mod slot;
 mod start;
 

@@ -1,0 +1,163 @@
+//! What a synchronous call gets, and what is in the log afterwards.
+
+mod harness;
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use dormouse_functions::*;
+use dormouse_model::{FailureKind, VersionNumber};
+use harness::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered_and_the_second_one_is_warm() {
+    let bench = Bench::new().await;
+    bench.create("f", "init_ms=45,ms=1,print=hi").await;
+    let first = bench.invoke("f", r#"{"n":1}"#).await.expect("answered");
+    assert_eq!((text(&first.payload), first.function_error), (r#"{"n":1}"#, None));
+    assert_eq!(first.executed_version, VersionNumber::Latest);
+    bench.invoke("f", r#"{"n":2}"#).await.expect("answered");
+    assert_eq!(bench.seen.starts.load(SeqCst), 1);
+    let lines = bench.lines();
+    assert!(lines[0].starts_with("INIT_START Runtime Version: mock:python3.12\tRuntime Version ARN: arn:aws:lambda:"));
+    assert!(lines[1].starts_with("START RequestId: ") && lines[1].ends_with(" Version: $LATEST"), "{}", lines[1]);
+    assert_eq!(lines[2], "hi");
+    assert!(lines[3].starts_with("END RequestId: "));
+    assert!(
+        lines[4].ends_with(
+            "\tDuration: 1.00 ms\tBilled Duration: 46 ms\tMemory Size: 128 MB\tMax Memory Used: 30 MB\tInit Duration: 45.00 ms"
+        ),
+        "{}",
+        lines[4]
+    );
+    assert!(lines[8].ends_with("\tBilled Duration: 1 ms\tMemory Size: 128 MB\tMax Memory Used: 30 MB"), "{}", lines[8]);
+    let usage = bench.kept.usage.lock().unwrap();
+    assert_eq!(usage.iter().map(|record| record.cold).collect::<Vec<_>>(), [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_have_their_documented_bodies_and_the_next_call_is_served_afresh() {
+    let bench = Bench::new().await;
+    bench.create("f", "ms=1").await;
+    let cases = [
+        ("end=error", "ValueError", FailureKind::Function, 1),
+        ("end=exit", "Runtime.ExitError", FailureKind::Function, 2),
+        ("end=oom", "Runtime.OutOfMemory", FailureKind::Function, 2),
+        ("end=large", "Function.ResponseSizeTooLarge", FailureKind::Function, 1),
+        ("end=hang", "Sandbox.Timedout", FailureKind::Timeout, 2),
+    ];
+    for (script, error_type, kind, starts) in cases {
+        let bench = Bench::new().await;
+        bench.create("f", "ms=1").await;
+        let failed = bench.invoke("f", &format!(r#"{{"mock":"{script}"}}"#)).await.expect("a function error");
+        assert_eq!(failed.function_error, Some("Unhandled"), "{script}");
+        let body: serde_json::Value = serde_json::from_slice(&failed.payload).expect("JSON");
+        assert_eq!(body["errorType"], error_type);
+        assert_eq!(bench.kept.usage.lock().unwrap()[0].failure, Some(kind), "{script}");
+        let next = bench.invoke("f", "1").await.expect("answered");
+        assert_eq!((text(&next.payload), bench.seen.starts.load(SeqCst)), ("1", starts), "{script}");
+    }
+    let broken = bench.invoke("f", r#"{"mock":"end=platform"}"#).await.expect_err("our fault");
+    assert!(matches!(broken, FunctionsError::Internal(_)), "{broken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_says_so_in_the_answer_the_log_and_the_tail() {
+    let bench = Bench::new().await;
+    bench.create("f", "end=hang").await;
+    let mut call = call("f", "{}");
+    call.log_tail = true;
+    let id = call.request_id;
+    let outcome = bench.functions.invoke(&account(), call).await.expect("a function error");
+    let expected = format!(
+        r#"{{"errorMessage":"RequestId: {id} Error: Task timed out after 3.00 seconds","errorType":"Sandbox.Timedout"}}"#
+    );
+    assert_eq!(text(&outcome.payload), expected);
+    let tail = outcome.log_tail.expect("asked for");
+    let tail = text(&tail);
+    assert!(tail.starts_with(&format!("START RequestId: {id}")), "{tail}");
+    assert!(tail.contains(&format!("{id} Task timed out after 3.00 seconds")), "{tail}");
+    assert!(tail.contains("\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\t"), "{tail}");
+    assert!(tail.ends_with("\tStatus: timeout\n"), "{tail}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_init_is_a_function_error() {
+    for (script, error_type) in [
+        ("init=error,init_ms=5", "Runtime.ImportModuleError"),
+        ("init=exit", "Runtime.ExitError"),
+        ("init=oom", "Runtime.OutOfMemory"),
+    ] {
+        let bench = Bench::new().await;
+        bench.create("f", script).await;
+        let outcome = bench.invoke("f", "{}").await.expect("a function error");
+        let body: serde_json::Value = serde_json::from_slice(&outcome.payload).expect("JSON");
+        assert_eq!(body["errorType"], error_type);
+        let lines = bench.lines();
+        assert!(lines.iter().any(|line| line.starts_with("INIT_REPORT Init Duration: ")), "{lines:?}");
+        assert!(lines.last().unwrap().contains("Status: error\tError Type: "), "{lines:?}");
+        assert_eq!(bench.functions.running().live, 0);
+    }
+    let bench = Bench::new().await;
+    bench.create("f", "init=missing").await;
+    let missing = bench.invoke("f", "{}").await.expect_err("not on this host");
+    assert_eq!(missing, FunctionsError::InvalidRuntime("mock is not installed: apt-get install mock".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_init_that_takes_too_long_is_started_over_under_the_functions_timeout() {
+    let bench = Bench::new().await;
+    let mut slow = creation("f", "init_ms=12000");
+    slow.configuration.timeout_secs = Some(20);
+    bench.functions.create_function(&account(), slow).await.expect("created");
+    bench.invoke("f", "{}").await.expect("answered by the second init");
+    assert_eq!(bench.seen.starts.load(SeqCst), 2);
+    bench.create("g", "init=hang").await;
+    let outcome = bench.invoke("g", "{}").await.expect("a function error");
+    assert!(text(&outcome.payload).contains("Task timed out after 3.00 seconds"), "{outcome:?}");
+    assert!(bench.lines().iter().any(|line| line.starts_with("INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_goes_on_when_its_caller_is_gone_and_holds_its_permit() {
+    let bench = Bench::new().await;
+    bench.create("f", "ms=1000").await;
+    bench.functions.put_concurrency(&account(), &name("f"), 1).await.expect("reserved");
+    {
+        let gone = bench.invoke("f", "{}");
+        tokio::time::timeout(Duration::from_millis(100), gone).await.expect_err("hung up");
+    }
+    let refused = bench.invoke("f", "{}").await.expect_err("the permit is held");
+    let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+    assert!(matches!(refused, FunctionsError::TooManyRequests { reason: found, .. } if found == reason));
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    assert!(bench.lines().iter().any(|line| line.starts_with("REPORT ")), "it ran to its end");
+    bench.invoke("f", "{}").await.expect("the permit is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_calls_are_refused() {
+    let bench = Bench::new().await;
+    bench.create("f", "").await;
+    assert!(matches!(bench.invoke("f", "{").await, Err(FunctionsError::InvalidRequestContent(_))));
+    let deep = "[".repeat(100_000);
+    assert!(matches!(bench.invoke("f", &deep).await, Err(FunctionsError::InvalidRequestContent(_))));
+    let long = format!("\"{}\"", "x".repeat(6 * 1024 * 1024));
+    assert!(matches!(bench.invoke("f", &long).await, Err(FunctionsError::RequestTooLarge(_))));
+    let absent = bench.invoke("g", "{}").await.expect_err("not there");
+    let sentence = "Function not found: arn:aws:lambda:us-east-1:000000000000:function:g";
+    assert_eq!(absent, FunctionsError::ResourceNotFound(sentence.into()));
+    assert_eq!(text(&bench.invoke("f", "").await.expect("answered").payload), "{}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_warm_path_reads_and_writes_nothing() {
+    let bench = Bench::new().await;
+    bench.create("f", "").await;
+    bench.invoke("f", "{}").await.expect("cold");
+    let before = (bench.store.reads(), bench.store.commits());
+    for _ in 0..100 {
+        bench.invoke("f", "{}").await.expect("warm");
+    }
+    assert_eq!((bench.store.reads(), bench.store.commits()), before);
+}
