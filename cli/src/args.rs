@@ -9,7 +9,7 @@ use crate::since::Since;
 
 /// A serverless platform in one program: functions in isolated sandboxes, called over the AWS Lambda API
 #[derive(Debug, Parser)]
-#[command(name = "dormouse", version, max_term_width = 100, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "dormouse", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -18,13 +18,10 @@ pub(crate) struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the platform in the foreground
     Up(Up),
     /// Start a project from a template
     Init(Init),
-    /// Create or update the functions of a SAM template
     Deploy(Deploy),
-    /// Call a function and print its answer
     Invoke(Invoke),
     /// Print the log of a function
     Logs(Logs),
@@ -50,9 +47,6 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Fill an empty data directory from a backup
     Restore(Restore),
-    /// Makes sandboxes for `up`; started by it alone
-    #[command(name = "__spawner", hide = true)]
-    Spawner,
 }
 
 /// Which platform to talk to, and how to answer.

@@ -15,9 +15,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use args::{Cli, Command};
+use dormouse_node::doctor::SPAWNER_ARGUMENT;
 use failure::Failure;
 
 fn main() -> ExitCode {
+    // `up` runs this same program again to make its sandboxes, in a process that has never had a second thread.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == SPAWNER_ARGUMENT) {
+        dormouse_jail::spawner::main();
+    }
     let cli = Cli::parse();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,8 +37,6 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        // No thread has been started before this point, as the spawner demands.
-        Command::Spawner => dormouse_jail::spawner::main(),
         Command::Up(up) => commands::up::run(&up),
         Command::Init(init) => commands::init::run(&init),
         Command::Deploy(deploy) => commands::deploy::run(&deploy),

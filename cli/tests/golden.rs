@@ -153,6 +153,6 @@ fn completions_name_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let output = dormouse(home.path(), &["completions", shell], &[]);
         let script = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success() && script.contains("redrive") && !script.contains("__spawner "), "{shell}");
+        assert!(output.status.success() && script.contains("redrive") && !script.contains("__spawner"), "{shell}");
     }
 }

@@ -39,7 +39,8 @@ pub(crate) struct Project {
 impl Project {
     /// Reads and checks the template that the command line names.
     pub(crate) fn read(args: &Deploy) -> Result<Self, Failure> {
-        let path = args.dir.join(&args.template);
+        let here = args.dir == Path::new(".");
+        let path = if here { args.template.clone() } else { args.dir.join(&args.template) };
         let text = std::fs::read_to_string(&path).map_err(|error| {
             Failure::usage(format!(
                 "the template {} cannot be read ({error}); name another with --template, or start one with `dormouse init`",
