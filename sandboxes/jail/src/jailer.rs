@@ -103,11 +103,15 @@ impl Jailer {
         })
         .await?;
         let (state_dir, cgroups) = blocking(move || {
-            for base in sweep::sweep(&state_dir) {
+            let left = sweep::sweep(&state_dir);
+            for base in &left {
                 tracing::warn!(dir = %base.display(), "cgroups of an earlier node could not be removed");
             }
             let found = cgroup::find(&instance_name(&state_dir));
-            sweep::record(&state_dir, &found.bases()).map_err(failed)?;
+            // What is left is tried again by the next one.
+            let mut bases = found.bases();
+            bases.extend(left.into_iter().filter(|base| !found.bases().contains(base)));
+            sweep::record(&state_dir, &bases).map_err(failed)?;
             Ok((state_dir, found.create()))
         })
         .await?;
@@ -385,7 +389,7 @@ fn take_directory(dir: &Path) -> Result<(PathBuf, File), JailError> {
         if from.elapsed() > LOCK_WAIT_MAX {
             return Err(JailError::InUse(dir.display().to_string()));
         }
-        std::thread::sleep(LOCK_PAUSE);
+        crate::sys::pause(LOCK_PAUSE);
     }
     Ok((dir, lock))
 }

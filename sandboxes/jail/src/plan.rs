@@ -234,7 +234,8 @@ mod tests {
     #[test]
     fn plans_that_cannot_be_are_refused_with_what_is_wrong() {
         assert_eq!(Plan::probe().check(), Ok(()));
-        let wrong: [(fn(&mut Plan), &str); 6] = [
+        type Spoil = fn(&mut Plan);
+        let wrong: [(Spoil, &str); 6] = [
             (|p| p.name = "a/b".into(), "name"),
             (|p| p.name = String::new(), "name"),
             (|p| p.memory_bytes = 0, "memory_bytes"),

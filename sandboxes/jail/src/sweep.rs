@@ -38,6 +38,6 @@ pub(crate) fn clear(mut bases: Vec<PathBuf>) -> Vec<PathBuf> {
         if bases.is_empty() || from.elapsed() > CLEARING_MAX {
             return bases;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        crate::sys::pause(Duration::from_millis(2));
     }
 }

@@ -339,3 +339,9 @@ pub(crate) fn watch(fd: OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>
     // SAFETY: an OwnedFd is the same open descriptor from here until it is dropped, which AsyncFd does last.
     Ok(unsafe { tokio::io::unix::AsyncFd::register(fd) }?)
 }
+
+/// Stands still for a moment. Only in processes without an async runtime, and on threads that may block.
+#[expect(clippy::disallowed_methods, reason = "no task waits behind these threads")]
+pub(crate) fn pause(duration: std::time::Duration) {
+    std::thread::sleep(duration);
+}

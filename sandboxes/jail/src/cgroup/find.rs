@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use super::v2::LEAF;
 use super::{Hierarchy, V1Dirs};
 
 /// Where this process may make cgroups, under a directory of this name. Nothing is made or changed here.
@@ -8,6 +9,8 @@ pub(crate) fn find(name: &str) -> Hierarchy {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let root = rustix::process::geteuid().is_root();
     decide(&mounts, &own, name, |own_dir, mount| {
+        // Where an earlier jailer of this process moved it to.
+        let own_dir = own_dir.parent().filter(|_| own_dir.ends_with(LEAF)).unwrap_or(own_dir);
         let delegated = ["user.delegate", "trusted.delegate"].into_iter().any(|attribute| {
             let mut value = [0u8; 8];
             matches!(rustix::fs::getxattr(own_dir, attribute, &mut value[..]), Ok(1) if value[0] == b'1')

@@ -204,7 +204,9 @@ impl SandboxCgroup {
 
     /// Whether nothing is left of it. To be called again after a moment when it says no.
     pub(crate) fn remove(&self) -> bool {
-        self.dirs().into_iter().fold(true, |gone, dir| remove_dir(dir) && gone)
+        // Each is tried, also after one that is not ready to go.
+        let left = self.dirs().into_iter().filter(|dir| !remove_dir(dir)).count();
+        left == 0
     }
 }
 

@@ -7,7 +7,7 @@ use crate::Plan;
 /// The controllers that limit sandboxes.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// Where the processes go that stood in the cgroup which has to hand controllers down.
-const LEAF: &str = "dormouse-host";
+pub(super) const LEAF: &str = "dormouse-host";
 
 /// Makes the base and has it hand down the controllers that there are.
 pub(super) fn create_base(base: &Path) -> io::Result<()> {

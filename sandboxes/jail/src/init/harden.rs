@@ -14,7 +14,7 @@ pub(super) fn make_user_namespace(outside_id: u32) -> Result<OwnedFd, Failure> {
     let step = "make the user namespace";
     let (pid, pidfd) = match sys::clone_process(libc::CLONE_NEWUSER as u64, None).step(step)? {
         Cloned::Child => loop {
-            std::thread::sleep(std::time::Duration::from_secs(3600));
+            sys::pause(std::time::Duration::from_secs(3600));
         },
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };

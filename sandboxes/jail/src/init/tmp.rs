@@ -86,7 +86,7 @@ fn attach_loop(image: &std::fs::File, label: &str) -> io::Result<(String, std::f
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        std::thread::sleep(Duration::from_micros(u64::from(turn.min(20)) * 50));
+        crate::sys::pause(Duration::from_micros(u64::from(turn.min(20)) * 50));
     }
     Err(io::Error::new(io::ErrorKind::ResourceBusy, "no loop device came free"))
 }

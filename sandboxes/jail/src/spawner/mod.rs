@@ -23,7 +23,7 @@ pub fn main() -> ! {
             1
         }
     };
-    std::process::exit(status)
+    sys::exit_now(status)
 }
 
 fn serve() -> Result<(), Failure> {
