@@ -34,7 +34,10 @@ impl Identity {
         let (id, secret_access_key) = (names::random_id("AKIA", 16), names::new_secret());
         let sealed_secret = self.seal_secret(&id, &secret_access_key);
         let (account, created) = (account.clone(), self.clock.now());
-        NewAccessKey { key: AccessKey { id, account, user, user_id, sealed_secret, active: true, created }, secret_access_key }
+        NewAccessKey {
+            key: AccessKey { id, account, user, user_id, sealed_secret, active: true, created },
+            secret_access_key,
+        }
     }
 
     /// Makes a key for a user.
@@ -44,7 +47,9 @@ impl Identity {
             .transact(reads, |answers| {
                 let mut owner = answers.one::<User>()?.ok_or_else(|| no_user(user))?;
                 if owner.value.keys.len() >= KEYS_PER_USER {
-                    return Err(IamError::LimitExceeded(format!("Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}")));
+                    return Err(IamError::LimitExceeded(format!(
+                        "Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}"
+                    )));
                 }
                 let new = self.fresh_key(account, Some(owner.value.name.clone()), owner.value.id.clone());
                 owner.value.keys.insert(new.key.id.clone());
@@ -62,7 +67,8 @@ impl Identity {
             .transact(reads, |answers| {
                 let mut owner = answers.one::<Account>()?.ok_or_else(|| no_account(account))?;
                 if owner.value.root_keys.len() >= KEYS_PER_ROOT {
-                    let text = format!("the root of {account} has {KEYS_PER_ROOT} access keys already; delete one first");
+                    let text =
+                        format!("the root of {account} has {KEYS_PER_ROOT} access keys already; delete one first");
                     return Err(IamError::LimitExceeded(text));
                 }
                 let new = self.fresh_key(account, None, account.to_string());

@@ -60,10 +60,14 @@ impl Identity {
     /// Makes an account. It has no keys yet: [`Identity::create_root_key`] gives it one.
     pub async fn create_account(&self, id: &AccountId, name: &str) -> Result<(), IamError> {
         if name.chars().count() > ACCOUNT_NAME_CHARS || name.chars().any(char::is_control) {
-            return Err(IamError::Validation(format!("the name of an account takes at most {ACCOUNT_NAME_CHARS} printable characters")));
+            return Err(IamError::Validation(format!(
+                "the name of an account takes at most {ACCOUNT_NAME_CHARS} printable characters"
+            )));
         }
         if self.list_accounts().len() >= ACCOUNTS {
-            return Err(IamError::LimitExceeded(format!("there are {ACCOUNTS} accounts already, the most that there may be")));
+            return Err(IamError::LimitExceeded(format!(
+                "there are {ACCOUNTS} accounts already, the most that there may be"
+            )));
         }
         let record =
             Account { id: id.clone(), name: name.to_owned(), created: self.clock.now(), root_keys: BTreeSet::new() };
@@ -140,7 +144,9 @@ fn check_root_key(key: &RootKey) -> Result<(), StartError> {
     let id = &key.access_key_id;
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if !(3..=128).contains(&id.len()) || !id.bytes().all(word) {
-        let text = format!("{id:?} cannot be a root access key id: it takes 3 to 128 letters, digits, dashes, dots and underscores");
+        let text = format!(
+            "{id:?} cannot be a root access key id: it takes 3 to 128 letters, digits, dashes, dots and underscores"
+        );
         return Err(StartError::RootKey(text));
     }
     let secret = &key.secret_access_key;

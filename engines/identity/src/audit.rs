@@ -73,7 +73,8 @@ impl FileAudit {
         let (queue, waiting) = sync_channel(WAITING);
         let dropped = std::sync::Arc::new(AtomicU64::new(0));
         let counter = std::sync::Arc::clone(&dropped);
-        let writer = std::thread::Builder::new().name("audit".to_owned()).spawn(move || trail.run(&waiting, &counter))?;
+        let writer =
+            std::thread::Builder::new().name("audit".to_owned()).spawn(move || trail.run(&waiting, &counter))?;
         Ok(Self { queue: Some(queue), dropped, writer: Mutex::new(Some(writer)) })
     }
 }

@@ -77,7 +77,11 @@ impl Identity {
         let mut context = Context::new();
         context.set("iam:PassedToService", service);
         let (action, resource_policy) = ("iam:PassRole", None);
-        self.authorize(caller, &Access { action, resource: role_arn, owner: &owner, context: &context, resource_policy }).await
+        self.authorize(
+            caller,
+            &Access { action, resource: role_arn, owner: &owner, context: &context, resource_policy },
+        )
+        .await
     }
 
     pub(crate) async fn decide(&self, caller: &Caller, access: &Access<'_>, must: bool) -> Result<(), Denial> {
@@ -161,7 +165,8 @@ impl Identity {
             gathered.boundary = boundary.flatten();
         }
         if let Some(session) = caller.session.as_ref().filter(|session| session.narrows()) {
-            let given = session.policy.iter().map(|text| Policy::parse(text, Kind::Identity).ok().map(SessionPolicy::Given));
+            let given =
+                session.policy.iter().map(|text| Policy::parse(text, Kind::Identity).ok().map(SessionPolicy::Given));
             let managed = session.policy_arns.iter().map(|arn| self.managed(arn).map(SessionPolicy::Managed));
             gathered.session = given.chain(managed).collect();
             gathered.broken |= gathered.session.is_none();

@@ -32,7 +32,13 @@ struct Row {
 const LOGS: [&str; 3] = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"];
 
 const ROWS: [Row; 14] = [
-    Row { path: "/", name: "AdministratorAccess", id: "ANPADORMOUSE000000001", description: "Everything.", actions: &["*"] },
+    Row {
+        path: "/",
+        name: "AdministratorAccess",
+        id: "ANPADORMOUSE000000001",
+        description: "Everything.",
+        actions: &["*"],
+    },
     Row {
         path: "/",
         name: "PowerUserAccess",
@@ -46,14 +52,44 @@ const ROWS: [Row; 14] = [
         id: "ANPADORMOUSE000000003",
         description: "Reading and listing.",
         actions: &[
-            "lambda:Get*", "lambda:List*", "iam:Get*", "iam:List*", "sts:Get*", "s3:Get*", "s3:List*", "sqs:Get*",
-            "sqs:List*", "sqs:Receive*", "sns:Get*", "sns:List*", "dynamodb:BatchGet*", "dynamodb:Describe*",
-            "dynamodb:Get*", "dynamodb:List*", "dynamodb:Query", "dynamodb:Scan", "logs:Describe*", "logs:Filter*",
-            "logs:Get*", "events:Describe*", "events:List*", "states:Describe*", "states:Get*", "states:List*",
-            "cloudformation:Describe*", "cloudformation:Get*", "cloudformation:List*",
+            "lambda:Get*",
+            "lambda:List*",
+            "iam:Get*",
+            "iam:List*",
+            "sts:Get*",
+            "s3:Get*",
+            "s3:List*",
+            "sqs:Get*",
+            "sqs:List*",
+            "sqs:Receive*",
+            "sns:Get*",
+            "sns:List*",
+            "dynamodb:BatchGet*",
+            "dynamodb:Describe*",
+            "dynamodb:Get*",
+            "dynamodb:List*",
+            "dynamodb:Query",
+            "dynamodb:Scan",
+            "logs:Describe*",
+            "logs:Filter*",
+            "logs:Get*",
+            "events:Describe*",
+            "events:List*",
+            "states:Describe*",
+            "states:Get*",
+            "states:List*",
+            "cloudformation:Describe*",
+            "cloudformation:Get*",
+            "cloudformation:List*",
         ],
     },
-    Row { path: "/", name: "IAMFullAccess", id: "ANPADORMOUSE000000004", description: "All of IAM.", actions: &["iam:*"] },
+    Row {
+        path: "/",
+        name: "IAMFullAccess",
+        id: "ANPADORMOUSE000000004",
+        description: "All of IAM.",
+        actions: &["iam:*"],
+    },
     Row {
         path: "/",
         name: "IAMReadOnlyAccess",
@@ -94,9 +130,7 @@ const ROWS: [Row; 14] = [
         name: "AWSLambdaSQSQueueExecutionRole",
         id: "ANPADORMOUSE000000010",
         description: "Taking messages from queues, and the log.",
-        actions: &[
-            "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", LOGS[0], LOGS[1], LOGS[2],
-        ],
+        actions: &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", LOGS[0], LOGS[1], LOGS[2]],
     },
     Row {
         path: "/service-role/",
@@ -104,8 +138,13 @@ const ROWS: [Row; 14] = [
         id: "ANPADORMOUSE000000011",
         description: "Reading the streams of tables, and the log.",
         actions: &[
-            "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
-            LOGS[0], LOGS[1], LOGS[2],
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+            "dynamodb:ListStreams",
+            LOGS[0],
+            LOGS[1],
+            LOGS[2],
         ],
     },
     Row {
@@ -120,7 +159,12 @@ const ROWS: [Row; 14] = [
         name: "AWSXRayDaemonWriteAccess",
         id: "ANPADORMOUSE000000013",
         description: "Writing traces.",
-        actions: &["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"],
+        actions: &[
+            "xray:PutTraceSegments",
+            "xray:PutTelemetryRecords",
+            "xray:GetSamplingRules",
+            "xray:GetSamplingTargets",
+        ],
     },
     Row {
         path: "/",
@@ -144,9 +188,8 @@ pub fn find(arn: &str) -> Option<&'static PlatformPolicy> {
 }
 
 fn policy(row: &Row) -> PlatformPolicy {
-    let statement = |name: &str, actions: &[&str]| {
-        serde_json::json!({ "Effect": "Allow", name: actions, "Resource": "*" })
-    };
+    let statement =
+        |name: &str, actions: &[&str]| serde_json::json!({ "Effect": "Allow", name: actions, "Resource": "*" });
     let mut statements = Vec::new();
     if row.name == "PowerUserAccess" {
         statements.push(statement("NotAction", &["iam:*", "account:*", "organizations:*"]));

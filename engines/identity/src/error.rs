@@ -1,7 +1,7 @@
 use crate::master_key::MasterKeyError;
 use crate::policy::{MalformedPolicy, Reason, Source};
-use dormouse_model::Timestamp;
 use dormouse_layers::LayerError;
+use dormouse_model::Timestamp;
 
 /// Why a request is not believed to come from whom it says. Each protocol gives these its own codes; the text is for the
 /// caller and tells nothing that helps to guess.

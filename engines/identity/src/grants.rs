@@ -59,7 +59,10 @@ enum Record {
 
 impl Record {
     fn read(holder: Holder<'_>, answers: &mut Answers) -> Result<Self, IamError> {
-        fn one<T: Serialize + DeserializeOwned>(holder: Holder<'_>, answers: &mut Answers) -> Result<Stored<T>, IamError> {
+        fn one<T: Serialize + DeserializeOwned>(
+            holder: Holder<'_>,
+            answers: &mut Answers,
+        ) -> Result<Stored<T>, IamError> {
             answers.one()?.ok_or_else(|| holder.absent())
         }
         Ok(match holder {
@@ -100,7 +103,9 @@ impl Identity {
             grants.inline.insert(name.to_owned(), document.to_owned().into());
             let size: usize = grants.inline.values().map(|text| characters(text.as_str())).sum();
             if size > quota {
-                return Err(IamError::LimitExceeded(format!("Maximum policy size of {quota} bytes exceeded for this {what}.")));
+                return Err(IamError::LimitExceeded(format!(
+                    "Maximum policy size of {quota} bytes exceeded for this {what}."
+                )));
             }
             Ok(())
         })
@@ -108,7 +113,12 @@ impl Identity {
     }
 
     /// Deletes an inline policy.
-    pub async fn delete_inline_policy(&self, account: &AccountId, holder: Holder<'_>, name: &str) -> Result<(), IamError> {
+    pub async fn delete_inline_policy(
+        &self,
+        account: &AccountId,
+        holder: Holder<'_>,
+        name: &str,
+    ) -> Result<(), IamError> {
         self.change_grants(account, holder, |grants| {
             grants.inline.remove(name).map(drop).ok_or_else(|| no_inline(holder, name))
         })
@@ -221,7 +231,8 @@ pub(crate) fn boundary_read(
     if aws_managed::find(arn).is_some() {
         return Ok((reads, None));
     }
-    let (owner, _) = split_arn(arn, "policy").filter(|_| identity.managed(arn).is_some()).ok_or_else(|| no_policy(arn))?;
+    let (owner, _) =
+        split_arn(arn, "policy").filter(|_| identity.managed(arn).is_some()).ok_or_else(|| no_policy(arn))?;
     policy_read(reads, &owner, arn)
 }
 

@@ -6,13 +6,13 @@ use dormouse_layers::{Catalogue, Change, LayerError, Mirrored, decode};
 use dormouse_model::{AccountId, Arn, Clock};
 use dormouse_store::{Item, Store};
 
+use crate::StartError;
 use crate::master_key::MasterKey;
 use crate::records::{
     AccessKey, Account, Check, KEYSPACE, ManagedPolicy, Role, User, access_key_key, account_key, check_key, policy_key,
     role_key, user_key,
 };
 use crate::seal::{Purpose, Seals};
-use crate::StartError;
 
 /// A known text, sealed in the store under the master key.
 const CHECK_TEXT: &[u8] = b"dormouse";

@@ -74,7 +74,8 @@ impl Identity {
             .transact(Reads::new().get(account_key(account)).get(key.clone()), |answers| {
                 let owner = answers.one::<Account>()?.ok_or_else(|| accounts::no_account(account))?;
                 if answers.one::<ManagedPolicy>()?.is_some() {
-                    let text = format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
+                    let text =
+                        format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
                     return Err(IamError::AlreadyExists(text));
                 }
                 let mut change = Change::new();
@@ -190,7 +191,8 @@ impl Identity {
         self.catalogue
             .transact(Reads::new().get(key.clone()), |answers| {
                 let policy = answers.one::<ManagedPolicy>()?.filter(|policy| policy.value.arn() == arn);
-                let mut policy = policy.ok_or_else(|| IamError::NoSuchEntity(format!("Policy {arn} was not found.")))?;
+                let mut policy =
+                    policy.ok_or_else(|| IamError::NoSuchEntity(format!("Policy {arn} was not found.")))?;
                 let answer = decide(&mut policy.value)?;
                 let mut change = Change::new();
                 change.update(key.clone(), &policy)?;

@@ -33,7 +33,9 @@ pub enum MasterKeyError {
     #[error("the master key file {0:?} can be read by everyone; take that away with: chmod 600")]
     Open(PathBuf),
     /// The file does not hold a key.
-    #[error("the master key file {0:?} does not hold a key: it takes 64 hexadecimal digits, such as `openssl rand -hex 32` prints")]
+    #[error(
+        "the master key file {0:?} does not hold a key: it takes 64 hexadecimal digits, such as `openssl rand -hex 32` prints"
+    )]
     Content(PathBuf),
 }
 

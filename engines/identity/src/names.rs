@@ -28,13 +28,19 @@ pub(crate) fn name(what: &str, text: &str, most: usize) -> Result<(), IamError> 
     if (1..=most).contains(&text.len()) && is_word(text) {
         return Ok(());
     }
-    Err(IamError::Validation(format!("The specified value for {what} is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-, from 1 to {most} of them")))
+    Err(IamError::Validation(format!(
+        "The specified value for {what} is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-, from 1 to {most} of them"
+    )))
 }
 
 /// The name of a session: 2 to 64 characters of the same set.
 pub(crate) fn session_name(text: &str) -> Result<(), IamError> {
-    if text.len() >= 2 { name("roleSessionName", text, NAME_CHARS) } else {
-        Err(IamError::Validation("The specified value for roleSessionName is invalid. It takes 2 to 64 characters".to_owned()))
+    if text.len() >= 2 {
+        name("roleSessionName", text, NAME_CHARS)
+    } else {
+        Err(IamError::Validation(
+            "The specified value for roleSessionName is invalid. It takes 2 to 64 characters".to_owned(),
+        ))
     }
 }
 
@@ -60,12 +66,21 @@ pub(crate) fn tags<'a>(tags: impl IntoIterator<Item = (&'a String, &'a String)>)
     let mut count = 0;
     for (key, value) in tags {
         count += 1;
-        let letters = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c));
-        if key.is_empty() || key.chars().count() > TAG_KEY_CHARS || !letters(key) || key.to_lowercase().starts_with("aws:") {
-            return Err(IamError::Validation(format!("The tag key {key:?} is invalid: it takes 1 to {TAG_KEY_CHARS} letters, digits, spaces and _.:/=+-@, and does not start with aws:")));
+        let letters =
+            |text: &str| text.chars().all(|c| c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c));
+        if key.is_empty()
+            || key.chars().count() > TAG_KEY_CHARS
+            || !letters(key)
+            || key.to_lowercase().starts_with("aws:")
+        {
+            return Err(IamError::Validation(format!(
+                "The tag key {key:?} is invalid: it takes 1 to {TAG_KEY_CHARS} letters, digits, spaces and _.:/=+-@, and does not start with aws:"
+            )));
         }
         if value.chars().count() > TAG_VALUE_CHARS || !letters(value) {
-            return Err(IamError::Validation(format!("The value of the tag {key:?} is invalid: it takes at most {TAG_VALUE_CHARS} letters, digits, spaces and _.:/=+-@")));
+            return Err(IamError::Validation(format!(
+                "The value of the tag {key:?} is invalid: it takes at most {TAG_VALUE_CHARS} letters, digits, spaces and _.:/=+-@"
+            )));
         }
     }
     if count > TAGS {

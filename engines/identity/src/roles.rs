@@ -52,7 +52,9 @@ impl RoleUpdate {
         self.description.as_deref().map_or(Ok(()), names::description)?;
         if let Some(secs) = self.max_session_secs.filter(|secs| !MAX_SESSION_SECS.contains(secs)) {
             let (least, most) = (MAX_SESSION_SECS.start(), MAX_SESSION_SECS.end());
-            return Err(IamError::Validation(format!("MaxSessionDuration takes {least} to {most} seconds, not {secs}")));
+            return Err(IamError::Validation(format!(
+                "MaxSessionDuration takes {least} to {most} seconds, not {secs}"
+            )));
         }
         self.trust.as_deref().map_or(Ok(()), check_trust)
     }
@@ -163,7 +165,9 @@ impl Identity {
                 change.remove(key.clone(), role.version);
                 if let Some(boundary) = &boundary {
                     let policy = answers.one::<ManagedPolicy>()?;
-                    grants::count(&mut change, boundary, policy, |policy| policy.boundaries = policy.boundaries.saturating_sub(1))?;
+                    grants::count(&mut change, boundary, policy, |policy| {
+                        policy.boundaries = policy.boundaries.saturating_sub(1)
+                    })?;
                 }
                 Ok(Decision::Commit(change, ()))
             })

@@ -90,7 +90,8 @@ impl Identity {
         let role = role.expect("without a role everything is refused");
         let longest = self.longest_session(caller, &role, ask.duration_secs)?;
         for arn in &ask.policy_arns {
-            let known = self.managed(arn).is_some() && split_arn(arn, "policy").is_none_or(|(owner, _)| owner == account);
+            let known =
+                self.managed(arn).is_some() && split_arn(arn, "policy").is_none_or(|(owner, _)| owner == account);
             known.then_some(()).ok_or_else(|| IamError::Validation(format!("PolicyArn {arn} is not valid")))?;
         }
         let mut claims = self.role_claims(&role, &ask.session_name, longest);
@@ -107,11 +108,14 @@ impl Identity {
         let most = if chained { ROLE_SESSION_SECS } else { role.max_session_secs };
         let secs = asked.unwrap_or(ROLE_SESSION_SECS);
         if secs < SESSION_SECS_MIN {
-            return Err(IamError::Validation(format!("DurationSeconds takes at least {SESSION_SECS_MIN} seconds, not {secs}")));
+            return Err(IamError::Validation(format!(
+                "DurationSeconds takes at least {SESSION_SECS_MIN} seconds, not {secs}"
+            )));
         }
         if secs > most {
             return Err(IamError::Validation(if chained {
-                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.".to_owned()
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
+                    .to_owned()
             } else {
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.".to_owned()
             }));
@@ -204,8 +208,13 @@ impl Identity {
         context.set("aws:PrincipalServiceName", service);
         context.set("aws:CurrentTime", self.clock.now().to_string());
         context.set("aws:EpochTime", self.clock.now().as_secs().to_string());
-        let question =
-            Question { caller: &caller, action: "sts:AssumeRole", resource: arn, owner: &role.account, context: &context };
+        let question = Question {
+            caller: &caller,
+            action: "sts:AssumeRole",
+            resource: arn,
+            owner: &role.account,
+            context: &context,
+        };
         let policies = Policies { resource: Some(trust), resource_must_allow: true, ..Policies::default() };
         evaluate(&question, &policies) == Decision::Allow
     }
@@ -226,7 +235,9 @@ fn check_ask(ask: &AssumeRole) -> Result<(), IamError> {
     let mut keys: Vec<String> = ask.tags.iter().map(|(key, _)| key.to_lowercase()).collect();
     keys.sort();
     if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(IamError::Validation("Duplicate tag keys found. Please note that Tag keys are case insensitive.".to_owned()));
+        return Err(IamError::Validation(
+            "Duplicate tag keys found. Please note that Tag keys are case insensitive.".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -89,14 +89,18 @@ impl Identity {
             .transact(reads, |answers| {
                 let user = answers.one::<User>()?.ok_or_else(|| no_user(name))?;
                 if !user.value.keys.is_empty() {
-                    return Err(IamError::DeleteConflict("Cannot delete entity, must delete access keys first.".to_owned()));
+                    return Err(IamError::DeleteConflict(
+                        "Cannot delete entity, must delete access keys first.".to_owned(),
+                    ));
                 }
                 grants::must_be_empty(&user.value.grants)?;
                 let mut change = Change::new();
                 change.remove(key.clone(), user.version);
                 if let Some(boundary) = &boundary {
                     let policy = answers.one::<ManagedPolicy>()?;
-                    grants::count(&mut change, boundary, policy, |policy| policy.boundaries = policy.boundaries.saturating_sub(1))?;
+                    grants::count(&mut change, boundary, policy, |policy| {
+                        policy.boundaries = policy.boundaries.saturating_sub(1)
+                    })?;
                 }
                 Ok(Decision::Commit(change, ()))
             })

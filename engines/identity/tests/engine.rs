@@ -11,7 +11,9 @@ use dormouse_identity::roles::{NewRole, RoleUpdate};
 use dormouse_identity::sigv4::{Payload, SignedRequest, SigningKeys, presign, sign};
 use dormouse_identity::sts::AssumeRole;
 use dormouse_identity::users::NewUser;
-use dormouse_identity::{Access, AuthError, AuthorizeError, Caller, IamError, Identity, MasterKey, RoleError, StartError};
+use dormouse_identity::{
+    Access, AuthError, AuthorizeError, Caller, IamError, Identity, MasterKey, RoleError, StartError,
+};
 use dormouse_model::{AccountId, Clock, Credentials};
 use dormouse_testkit::{MemoryStore, SimClock};
 
@@ -87,7 +89,10 @@ impl World {
         match self.identity.authorize(caller, &access).await {
             Ok(()) => true,
             Err(AuthorizeError::Denied(denied)) => {
-                assert!(denied.to_string().starts_with(&format!("User: {} is not authorized to perform: {action} on resource: {resource}", caller.arn)));
+                assert!(denied.to_string().starts_with(&format!(
+                    "User: {} is not authorized to perform: {action} on resource: {resource}",
+                    caller.arn
+                )));
                 false
             }
             Err(error) => panic!("{error}"),
@@ -102,11 +107,15 @@ impl World {
 }
 
 fn trusts(principal: &str) -> String {
-    format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"sts:AssumeRole"}}}}"#)
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"sts:AssumeRole"}}}}"#
+    )
 }
 
 fn allows(action: &str, resource: &str) -> String {
-    format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}}}"#)
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}}}"#
+    )
 }
 
 #[tokio::test]
@@ -114,7 +123,8 @@ async fn the_first_start_tells_the_secret_once_and_a_wrong_master_key_is_noticed
     let world = world().await;
     assert_eq!(world.call(&world.root).await.expect("root").arn, "arn:aws:iam::000000000000:root");
     let clock = Arc::new(world.clock.clone());
-    let again = Identity::open(world.store.clone(), clock.clone(), &MasterKey::from_bytes([7; 32])).await.expect("opened");
+    let again =
+        Identity::open(world.store.clone(), clock.clone(), &MasterKey::from_bytes([7; 32])).await.expect("opened");
     let start = again.bootstrap(&account(OURS), None).await.expect("started");
     assert_eq!(start.access_key_id, world.root.access_key_id);
     assert!(start.secret_access_key.is_none());
@@ -183,12 +193,38 @@ async fn another_nodes_change_is_seen_before_a_refusal() {
 }
 
 #[tokio::test]
+async fn while_the_answer_is_yes_the_store_is_not_asked() {
+    let world = world().await;
+    let ann = world.user("ann").await;
+    let policy = allows("lambda:*", "*");
+    world.identity.put_inline_policy(&account(OURS), Holder::User("ann"), "p", &policy).await.expect("granted");
+    let role = world.role(OURS, "r", TRUSTS_LAMBDA).await;
+    let (ours, hour) = (account(OURS), Duration::from_secs(3_600));
+    let reads = world.store.reads();
+    let caller = world.call(&ann).await.expect("ann");
+    assert!(world.may(&caller, "lambda:InvokeFunction", "*").await);
+    let credentials = world.identity.role_credentials(&ours, &role, LAMBDA, "f", hour).await.expect("keys");
+    world.call(&session_keys(&credentials)).await.expect("a session");
+    assert_eq!(world.store.reads(), reads, "the warm path read the store");
+    assert!(!world.may(&caller, "s3:GetObject", "*").await);
+    assert!(world.store.reads() > reads, "a denial was not looked at again");
+}
+
+#[tokio::test]
 async fn times_and_presigned_urls_are_judged() {
     let world = world().await;
     let headers: &[(&str, &[u8])] = &[("host", b"h")];
     let request = SignedRequest { method: "GET", path: "/", query: "a=b c", headers };
     let now = world.clock.now();
-    let query = presign(&SignedRequest { query: "a=b%20c", ..request }, &world.root, "us-east-1", "sts", now, Duration::from_secs(600)).expect("signed");
+    let query = presign(
+        &SignedRequest { query: "a=b%20c", ..request },
+        &world.root,
+        "us-east-1",
+        "sts",
+        now,
+        Duration::from_secs(600),
+    )
+    .expect("signed");
     let judge = async |query: &str| {
         let request = SignedRequest { query, ..request };
         world.identity.authenticate(&request, Payload::Whole(b"")).await.map(|done| done.scope.service)
@@ -228,7 +264,9 @@ async fn a_signature_covers_every_part_of_a_request() {
     ] {
         assert!(judge(changed, b"body").await.is_err(), "{changed:?}");
     }
-    for (name, value) in [("host", b"i".as_slice()), ("x-amz-target", b"T.Other"), ("x-amz-content-sha256", b"UNSIGNED-PAYLOAD")] {
+    for (name, value) in
+        [("host", b"i".as_slice()), ("x-amz-target", b"T.Other"), ("x-amz-content-sha256", b"UNSIGNED-PAYLOAD")]
+    {
         let mut headers = good.clone();
         headers.retain(|(known, _)| known != &name);
         headers.push((name, value));
@@ -255,7 +293,10 @@ async fn roles_are_assumed_by_whom_they_trust() {
     let session = world.assume(&ann, &by_name).await.expect("named in the trust policy");
     let caller = world.call(&session).await.expect("a session");
     assert_eq!(caller.arn, "arn:aws:sts::000000000000:assumed-role/by-name/work");
-    assert!(matches!(world.assume(&ann, &by_account).await, Err(IamError::Denied(_))), "the account did not pass it on");
+    assert!(
+        matches!(world.assume(&ann, &by_account).await, Err(IamError::Denied(_))),
+        "the account did not pass it on"
+    );
     let policy = allows("sts:AssumeRole", &by_account);
     world.identity.put_inline_policy(&ours, Holder::User("ann"), "p", &policy).await.expect("granted");
     assert!(world.assume(&ann, &by_account).await.is_ok());
@@ -263,7 +304,10 @@ async fn roles_are_assumed_by_whom_they_trust() {
     for arn in [by_nobody.as_str(), "arn:aws:iam::000000000000:role/absent", "arn:aws:iam::000000000000:role/by-name"] {
         for keys in [&ann, &world.root] {
             let error = world.assume(keys, arn).await.expect_err("refused").to_string();
-            assert!(error.ends_with(&format!("is not authorized to perform: sts:AssumeRole on resource: {arn}")), "{error}");
+            assert!(
+                error.ends_with(&format!("is not authorized to perform: sts:AssumeRole on resource: {arn}")),
+                "{error}"
+            );
         }
     }
     world.clock.advance(Duration::from_secs(3_600));
@@ -301,7 +345,9 @@ async fn a_session_ends_with_its_role_and_is_narrowed_by_its_policy() {
     };
     let narrow = world.identity.assume_role(&root, ask).await.expect("assumed");
     let narrow = world.call(&session_keys(&narrow.credentials)).await.expect("a session");
-    assert!(world.may(&narrow, "lambda:GetFunction", "*").await && !world.may(&narrow, "lambda:ListFunctions", "*").await);
+    assert!(
+        world.may(&narrow, "lambda:GetFunction", "*").await && !world.may(&narrow, "lambda:ListFunctions", "*").await
+    );
     let wide_keys = world.assume(&world.root, &role).await.expect("assumed");
     let wide = world.call(&wide_keys).await.expect("a session");
     assert!(world.may(&wide, "lambda:ListFunctions", "*").await);
@@ -323,7 +369,8 @@ async fn execution_roles_must_exist_here_and_trust_the_service() {
     let other = world.role(OURS, "other", &trusts(OURS)).await;
     let check = async |arn: &str| world.identity.check_execution_role(&ours, arn, LAMBDA).await;
     check(&good).await.expect("good");
-    for arn in [other.as_str(), "arn:aws:iam::000000000000:role/service/absent", "arn:aws:iam::000000000000:role/good"] {
+    for arn in [other.as_str(), "arn:aws:iam::000000000000:role/service/absent", "arn:aws:iam::000000000000:role/good"]
+    {
         let error = check(arn).await.expect_err("refused");
         assert_eq!(error.to_string(), "The role defined for the function cannot be assumed by Lambda.");
     }
@@ -386,10 +433,15 @@ async fn the_version_of_a_policy_that_counts_is_the_default_one() {
     };
     let arn = identity.create_policy(&ours, new).await.expect("a policy").arn();
     identity.attach_policy(&ours, Holder::User("ann"), &arn).await.expect("attached");
-    let (_, second) = identity.create_policy_version(&arn, &allows("lambda:List*", "*"), false).await.expect("a version");
-    assert!(world.may(&caller, "lambda:GetFunction", "*").await && !world.may(&caller, "lambda:ListFunctions", "*").await);
+    let (_, second) =
+        identity.create_policy_version(&arn, &allows("lambda:List*", "*"), false).await.expect("a version");
+    assert!(
+        world.may(&caller, "lambda:GetFunction", "*").await && !world.may(&caller, "lambda:ListFunctions", "*").await
+    );
     identity.set_default_policy_version(&arn, second).await.expect("set");
-    assert!(!world.may(&caller, "lambda:GetFunction", "*").await && world.may(&caller, "lambda:ListFunctions", "*").await);
+    assert!(
+        !world.may(&caller, "lambda:GetFunction", "*").await && world.may(&caller, "lambda:ListFunctions", "*").await
+    );
     assert!(matches!(identity.delete_policy_version(&arn, second).await, Err(IamError::DeleteConflict(_))));
     assert!(matches!(identity.delete_policy(&arn).await, Err(IamError::DeleteConflict(_))));
     identity.delete_policy_version(&arn, 1).await.expect("deleted");

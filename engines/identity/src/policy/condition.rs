@@ -93,12 +93,17 @@ impl Condition {
         let values = context.get(&self.key);
         if self.operator == Operator::Null {
             let absent = values.is_none_or(<[String]>::is_empty);
-            return self.texts(context).any(|text| (text.eq_ignore_ascii_case("true") && absent) || (text.eq_ignore_ascii_case("false") && !absent));
+            return self.texts(context).any(|text| {
+                (text.eq_ignore_ascii_case("true") && absent) || (text.eq_ignore_ascii_case("false") && !absent)
+            });
         }
         let Some(values) = values else {
-            return self.if_exists || self.quantifier == Quantifier::All || (self.negated && self.quantifier == Quantifier::Single);
+            return self.if_exists
+                || self.quantifier == Quantifier::All
+                || (self.negated && self.quantifier == Quantifier::Single);
         };
-        let passes = |value: &String| self.operands.iter().any(|operand| self.compare(operand, value, context)) != self.negated;
+        let passes =
+            |value: &String| self.operands.iter().any(|operand| self.compare(operand, value, context)) != self.negated;
         match self.quantifier {
             Quantifier::All => values.iter().all(passes),
             Quantifier::Any => values.iter().any(passes),
@@ -306,9 +311,13 @@ mod tests {
 
     #[test]
     fn unknown_operators_and_keys_are_refused() {
-        for (operator, key) in
-            [("StringEqual", "a:b"), ("ForSome:StringEquals", "a:b"), ("NullIfExists", "a:b"), ("StringEquals", "b"), ("NumericLike", "a:b")]
-        {
+        for (operator, key) in [
+            ("StringEqual", "a:b"),
+            ("ForSome:StringEquals", "a:b"),
+            ("NullIfExists", "a:b"),
+            ("StringEquals", "b"),
+            ("NumericLike", "a:b"),
+        ] {
             assert!(Condition::parse(operator, key, &[], true).is_err(), "{operator} {key} was accepted");
         }
     }

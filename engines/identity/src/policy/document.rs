@@ -142,7 +142,15 @@ impl Policy {
 impl Statement {
     fn parse(object: &Map<String, Value>, kind: Kind, variables: bool) -> Result<Self, MalformedPolicy> {
         const KNOWN: [&str; 9] = [
-            "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
+            "Sid",
+            "Effect",
+            "Principal",
+            "NotPrincipal",
+            "Action",
+            "NotAction",
+            "Resource",
+            "NotResource",
+            "Condition",
         ];
         if object.keys().any(|key| !KNOWN.contains(&key.as_str())) {
             return Err(MalformedPolicy::Syntax);
@@ -169,7 +177,9 @@ impl Statement {
 pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text.clone()]),
-        Value::Array(list) if list.len() <= VALUES => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        Value::Array(list) if list.len() <= VALUES => {
+            list.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+        }
         _ => None,
     }
 }
@@ -291,8 +301,13 @@ mod tests {
     #[test]
     fn ordinary_documents_are_read() {
         assert!(identity(r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#).is_ok());
-        assert!(identity(r#"[{"Sid":"a","Effect":"Deny","NotAction":["iam:*"],"NotResource":["arn:aws:s3:::x"],
-            "Condition":{"Bool":{"aws:SecureTransport":false},"NumericLessThan":{"aws:MultiFactorAuthAge":[1,2]}}}]"#).is_ok());
+        assert!(
+            identity(
+                r#"[{"Sid":"a","Effect":"Deny","NotAction":["iam:*"],"NotResource":["arn:aws:s3:::x"],
+            "Condition":{"Bool":{"aws:SecureTransport":false},"NumericLessThan":{"aws:MultiFactorAuthAge":[1,2]}}}]"#
+            )
+            .is_ok()
+        );
         let lambda = r#"[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]"#;
         assert!(trust(lambda).is_ok());
         let accounts = r#"{"Effect":"Allow","Principal":{"AWS":["000000000000","arn:aws:iam::000000000000:user/a/b"]},
@@ -309,7 +324,9 @@ mod tests {
         assert_eq!(says(identity(r#"{"Action":"*","Resource":"*"}"#)), "Missing required field Effect");
         assert_eq!(says(identity(r#"{"Effect":"Allow","Action":"*"}"#)), "Policy statement must contain resources.");
         assert_eq!(says(identity(r#"{"Effect":"Allow","Resource":"*"}"#)), "Policy statement must contain actions.");
-        assert!(says(identity(r#"{"Effect":"Allow","Action":"read","Resource":"*"}"#)).contains("prefaced by a vendor"));
+        assert!(
+            says(identity(r#"{"Effect":"Allow","Action":"read","Resource":"*"}"#)).contains("prefaced by a vendor")
+        );
         assert!(says(identity(r#"{"Effect":"Allow","Action":"a:b","Resource":"x"}"#)).contains("ARN format"));
         let with_principal = r#"{"Effect":"Allow","Action":"a:b","Resource":"*","Principal":"*"}"#;
         assert_eq!(says(identity(with_principal)), "Has prohibited field Principal");

@@ -116,7 +116,8 @@ fn boundaries_and_sessions_only_narrow() {
 
 #[test]
 fn not_principal_denies_all_but_the_named() {
-    let statement = r#"{"Effect":"Deny","Action":"*","Resource":"*","NotPrincipal":{"AWS":"arn:aws:iam::000000000000:user/ann"}}"#;
+    let statement =
+        r#"{"Effect":"Deny","Action":"*","Resource":"*","NotPrincipal":{"AWS":"arn:aws:iam::000000000000:user/ann"}}"#;
     let resource = policy(Kind::Resource, statement);
     let everything = allow("*");
     let policies = Policies { identity: &[&everything], resource: Some(&resource), ..Policies::default() };
@@ -126,7 +127,8 @@ fn not_principal_denies_all_but_the_named() {
 
 fn any_policy() -> impl Strategy<Value = Policy> {
     let action = prop_oneof![Just("*"), Just("lambda:*"), Just("lambda:InvokeFunction"), Just("s3:*")];
-    let resource = prop_oneof![Just("*"), Just(FUNCTION), Just("arn:aws:lambda:*:*:function:*"), Just("arn:aws:s3:::x")];
+    let resource =
+        prop_oneof![Just("*"), Just(FUNCTION), Just("arn:aws:lambda:*:*:function:*"), Just("arn:aws:s3:::x")];
     (any::<bool>(), any::<bool>(), action, resource).prop_map(|(allow, negated, action, resource)| {
         let effect = if allow { "Allow" } else { "Deny" };
         let name = if negated { "NotAction" } else { "Action" };

@@ -67,7 +67,11 @@ fn read(kind: &str, text: &str) -> Result<Named, MalformedPolicy> {
         }
         "Service" => {
             let host = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
-            if text.contains('.') && text.bytes().all(host) { Ok(Named::Service(text.to_owned())) } else { Err(invalid()) }
+            if text.contains('.') && text.bytes().all(host) {
+                Ok(Named::Service(text.to_owned()))
+            } else {
+                Err(invalid())
+            }
         }
         "Federated" | "CanonicalUser" => Ok(Named::Other),
         _ => Err(MalformedPolicy::Syntax),

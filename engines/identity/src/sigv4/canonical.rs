@@ -25,9 +25,11 @@ pub(crate) fn encode(bytes: &[u8], keep_slash: bool, into: &mut String) {
 /// True when every `%` is followed by two hexadecimal digits.
 fn well_encoded(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.iter().enumerate().filter(|(_, b)| **b == b'%').all(|(at, _)| {
-        bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
+    bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == b'%')
+        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
 
 fn decode(text: &str) -> Result<Cow<'_, [u8]>, AuthError> {
@@ -178,12 +180,8 @@ mod tests {
 
     #[test]
     fn a_query_is_sorted_after_encoding_and_its_signature_left_out() {
-        let request = SignedRequest {
-            method: "GET",
-            path: "/",
-            query: "b=2&a=%7e&X-Amz-Signature=00&a=1+1&c",
-            headers: &[],
-        };
+        let request =
+            SignedRequest { method: "GET", path: "/", query: "b=2&a=%7e&X-Amz-Signature=00&a=1+1&c", headers: &[] };
         assert_eq!(query(&request).expect("a query"), "a=1%201&a=~&b=2&c=");
     }
 

@@ -262,7 +262,8 @@ impl ChunkDecoder {
 
 fn read_signature(text: &str) -> Result<[u8; 32], ChunkError> {
     let mut signature = [0; 32];
-    hex::decode_to_slice(text, &mut signature).map_err(|_| ChunkError::Malformed("a signature is not 64 hexadecimal digits"))?;
+    hex::decode_to_slice(text, &mut signature)
+        .map_err(|_| ChunkError::Malformed("a signature is not 64 hexadecimal digits"))?;
     Ok(signature)
 }
 

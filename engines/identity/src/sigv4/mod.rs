@@ -14,6 +14,8 @@ mod chunks;
 mod presented;
 mod request;
 mod sign;
+#[cfg(test)]
+mod vectors_tests;
 mod verify;
 
 pub use chunks::{ChunkDecoder, ChunkError};

@@ -7,8 +7,8 @@ use dormouse_model::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::{
-    ALGORITHM, AUTHORIZATION_BYTES, CredentialScope, PRESIGNED_SECS, SESSION_TOKEN_BYTES, SIGNED_HEADERS, SignedRequest,
-    TARGET_BYTES,
+    ALGORITHM, AUTHORIZATION_BYTES, CredentialScope, PRESIGNED_SECS, SESSION_TOKEN_BYTES, SIGNED_HEADERS,
+    SignedRequest, TARGET_BYTES,
 };
 use crate::AuthError;
 
@@ -53,7 +53,8 @@ impl Presented {
             return Err(AuthError::incomplete(format!("path and query take at most {TARGET_BYTES} bytes each")));
         }
         let header = only(request, "authorization")?;
-        let in_query = request.parameters().any(|(name, _)| is_query_name(name, &["X-Amz-Signature", "X-Amz-Algorithm"]));
+        let in_query =
+            request.parameters().any(|(name, _)| is_query_name(name, &["X-Amz-Signature", "X-Amz-Algorithm"]));
         let presented = match (header, in_query) {
             (Some(_), true) => {
                 return Err(AuthError::incomplete("a request is signed in its headers or in its query, not in both"));
@@ -74,7 +75,9 @@ impl Presented {
         let (time_text, time) = match only(request, "x-amz-date")? {
             Some(text) => iso_time(text)?,
             None => http_time(only(request, "date")?.ok_or_else(|| {
-                AuthError::incomplete("Authorization header requires existence of either 'X-Amz-Date' or a 'Date' header.")
+                AuthError::incomplete(
+                    "Authorization header requires existence of either 'X-Amz-Date' or a 'Date' header.",
+                )
             })?)?,
         };
         let session_token = only(request, "x-amz-security-token")?.map(bounded_token).transpose()?;
@@ -172,7 +175,9 @@ impl<'a> AuthorizationParts<'a> {
     fn read(header: &'a str) -> Result<Self, AuthError> {
         let rest = header.trim().strip_prefix(ALGORITHM).filter(|rest| rest.starts_with(' '));
         let rest = rest.ok_or_else(|| {
-            AuthError::incomplete(format!("the Authorization header must start with {ALGORITHM}, the one that is taken"))
+            AuthError::incomplete(format!(
+                "the Authorization header must start with {ALGORITHM}, the one that is taken"
+            ))
         })?;
         let mut fields = [None; 3];
         for field in rest.split(',') {
@@ -180,7 +185,8 @@ impl<'a> AuthorizationParts<'a> {
                 AuthError::incomplete("the Authorization header takes NAME=VALUE fields separated by commas")
             })?;
             let slot = ["Credential", "SignedHeaders", "Signature"].iter().position(|known| *known == name);
-            let slot = slot.ok_or_else(|| AuthError::incomplete(format!("the Authorization header has no field {name:?}")))?;
+            let slot =
+                slot.ok_or_else(|| AuthError::incomplete(format!("the Authorization header has no field {name:?}")))?;
             if fields[slot].replace(value).is_some() {
                 return Err(AuthError::incomplete(format!("the Authorization header says {name} twice")));
             }
@@ -204,7 +210,8 @@ pub(super) fn only<'a>(request: &SignedRequest<'a>, name: &str) -> Result<Option
     if values.next().is_some() {
         return Err(AuthError::incomplete(format!("the header {name} may be sent once only")));
     }
-    let text = std::str::from_utf8(first).map_err(|_| AuthError::incomplete(format!("the header {name} is not text")))?;
+    let text =
+        std::str::from_utf8(first).map_err(|_| AuthError::incomplete(format!("the header {name} is not text")))?;
     Ok(Some(text.trim_matches([' ', '\t'])))
 }
 
@@ -236,7 +243,9 @@ fn bounded_token(text: &str) -> Result<String, AuthError> {
 
 fn read_scope(text: &str) -> Result<CredentialScope, AuthError> {
     CredentialScope::parse(text).ok_or_else(|| {
-        AuthError::incomplete("Credential must have exactly 5 slash-delimited elements: KEY/YYYYMMDD/REGION/SERVICE/aws4_request")
+        AuthError::incomplete(
+            "Credential must have exactly 5 slash-delimited elements: KEY/YYYYMMDD/REGION/SERVICE/aws4_request",
+        )
     })
 }
 
@@ -252,7 +261,8 @@ fn read_signature(text: &str) -> Result<[u8; 32], AuthError> {
 fn read_signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
     let names: Vec<String> = text.split(';').map(str::to_owned).collect();
     let token = |name: &String| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.!#$%&'*+^`|~".contains(&b))
+        !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.!#$%&'*+^`|~".contains(&b))
     };
     let ascending = names.windows(2).all(|pair| pair[0] < pair[1]);
     if names.len() > SIGNED_HEADERS || !names.iter().all(token) || !ascending {
@@ -265,7 +275,9 @@ fn read_signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
 
 fn iso_time(text: &str) -> Result<(String, Timestamp), AuthError> {
     let time = parse_iso_basic(text).ok_or_else(|| {
-        AuthError::incomplete("Date must be in ISO-8601 'basic format'. It takes YYYYMMDDTHHMMSSZ, as in 20261123T052844Z.")
+        AuthError::incomplete(
+            "Date must be in ISO-8601 'basic format'. It takes YYYYMMDDTHHMMSSZ, as in 20261123T052844Z.",
+        )
     })?;
     Ok((text.to_owned(), time))
 }
@@ -275,7 +287,8 @@ fn http_time(text: &str) -> Result<(String, Timestamp), AuthError> {
         return Ok((text.to_owned(), time));
     }
     let zoned = jiff::fmt::rfc2822::parse(text).map_err(|_| AuthError::incomplete("Date is not a date"))?;
-    let millis = u64::try_from(zoned.timestamp().as_millisecond()).map_err(|_| AuthError::incomplete("Date is before 1970"))?;
+    let millis =
+        u64::try_from(zoned.timestamp().as_millisecond()).map_err(|_| AuthError::incomplete("Date is before 1970"))?;
     let time = Timestamp(millis);
     Ok((format_iso_basic(time), time))
 }
@@ -291,7 +304,8 @@ fn parse_iso_basic(text: &str) -> Option<Timestamp> {
         digits.then(|| text[from..to].parse().ok()).flatten()
     };
     let small = |from: usize| -> Option<i8> { number(from, from + 2).and_then(|n| i8::try_from(n).ok()) };
-    let time = jiff::civil::DateTime::new(number(0, 4)?, small(4)?, small(6)?, small(9)?, small(11)?, small(13)?, 0).ok()?;
+    let time =
+        jiff::civil::DateTime::new(number(0, 4)?, small(4)?, small(6)?, small(9)?, small(11)?, small(13)?, 0).ok()?;
     let stamp = jiff::tz::Offset::UTC.to_timestamp(time).ok()?;
     Some(Timestamp(u64::try_from(stamp.as_millisecond()).ok()?))
 }
@@ -389,7 +403,9 @@ mod tests {
 
     #[test]
     fn times_are_read_strictly() {
-        for bad in ["20261123T052844", "2026-11-23T05:28:44Z", "20261323T052844Z", "20261123T252844Z", "+0261123T052844Z"] {
+        for bad in
+            ["20261123T052844", "2026-11-23T05:28:44Z", "20261323T052844Z", "20261123T252844Z", "+0261123T052844Z"]
+        {
             assert!(parse_iso_basic(bad).is_none(), "{bad:?} was taken for a time");
         }
         let (text, _) = http_time("Mon, 23 Nov 2026 05:28:44 GMT").expect("a date");

@@ -49,8 +49,7 @@ pub fn sign(
 ) -> Result<Vec<(String, String)>, AuthError> {
     let time = format_iso_basic(now);
     let hash = hex_sha256(body);
-    let mut added =
-        vec![("x-amz-date".to_owned(), time.clone()), ("x-amz-content-sha256".to_owned(), hash.clone())];
+    let mut added = vec![("x-amz-date".to_owned(), time.clone()), ("x-amz-content-sha256".to_owned(), hash.clone())];
     if let Some(token) = &keys.session_token {
         added.push(("x-amz-security-token".to_owned(), token.clone()));
     }

@@ -6,7 +6,9 @@ use subtle::ConstantTimeEq;
 
 use super::chunks::{ChunkDecoder, Streaming};
 use super::presented::{Place, Presented, format_iso_basic, only};
-use super::{CLOCK_SKEW, CLOCK_SKEW_S3, Payload, S3, SignedRequest, UNSIGNED_PAYLOAD, canonical, hex_sha256, mac, signing_key};
+use super::{
+    CLOCK_SKEW, CLOCK_SKEW_S3, Payload, S3, SignedRequest, UNSIGNED_PAYLOAD, canonical, hex_sha256, mac, signing_key,
+};
 use crate::AuthError;
 
 /// What whoever reads the body has to do with it.
@@ -38,7 +40,11 @@ pub(crate) fn check_time(presented: &Presented, now: Timestamp) -> Result<(), Au
         if presented.time <= now + skew && now <= ends {
             return Ok(());
         }
-        return Err(if now > ends { AuthError::UrlExpired { ended: ends } } else { too_early(presented, now, skew, s3) });
+        return Err(if now > ends {
+            AuthError::UrlExpired { ended: ends }
+        } else {
+            too_early(presented, now, skew, s3)
+        });
     }
     if presented.time + skew < now {
         let text = format!(
@@ -92,7 +98,9 @@ pub(crate) fn verify(
         Declared::Streaming(kind) => {
             let length = only(request, "x-amz-decoded-content-length")?.and_then(|text| text.parse().ok());
             let length = length.ok_or_else(|| {
-                AuthError::Payload("a streamed payload needs X-Amz-Decoded-Content-Length with the number of bytes".to_owned())
+                AuthError::Payload(
+                    "a streamed payload needs X-Amz-Decoded-Content-Length with the number of bytes".to_owned(),
+                )
             })?;
             let start = (presented.time_text.clone(), presented.scope.text());
             Ok(BodyRule::Chunks(Box::new(ChunkDecoder::new(kind, key, start, presented.signature, length))))
@@ -109,7 +117,9 @@ fn declared(presented: &Presented, request: &SignedRequest<'_>, payload: Payload
                 Err(AuthError::Payload("Missing required header for this request: x-amz-content-sha256".to_owned()))
             }
             (_, Payload::Whole(body)) => Ok(Declared::Hash(hex_sha256(body))),
-            (_, Payload::ToCome) => Err(AuthError::Payload("this request needs the header x-amz-content-sha256".to_owned())),
+            (_, Payload::ToCome) => {
+                Err(AuthError::Payload("this request needs the header x-amz-content-sha256".to_owned()))
+            }
         };
     };
     let is_hash = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));

@@ -1,0 +1,94 @@
+"""What roles and users are given, and sessions of them. Run by `client.rs`; `python sts_api.py FUNCTION` runs one."""
+
+import json
+import os
+import sys
+import uuid
+
+from lambda_api import ACCOUNT, client, refused
+
+BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+
+
+def document(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(action, resource="*"):
+    return document({"Effect": "Allow", "Action": action, "Resource": resource})
+
+
+TRUST = document({"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"})
+
+
+def fresh(prefix):
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+def grants():
+    iam, role, user = client("iam"), fresh("role"), fresh("user")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.create_user(UserName=user)
+    for kind, name in (("role", role), ("user", user)):
+        who = {f"{kind.capitalize()}Name": name}
+
+        def call(operation, **options):
+            return getattr(iam, operation.replace("X", kind))(**who, **options)
+
+        call("put_X_policy", PolicyName="i", PolicyDocument=json.dumps(allow("s3:*")))
+        assert call("list_X_policies")["PolicyNames"] == ["i"]
+        assert call("get_X_policy", PolicyName="i")["PolicyDocument"] == allow("s3:*")
+        call("attach_X_policy", PolicyArn=BASIC)
+        attached = call("list_attached_X_policies")["AttachedPolicies"]
+        assert attached == [{"PolicyName": "AWSLambdaBasicExecutionRole", "PolicyArn": BASIC}], attached
+        with refused("DeleteConflict", 409):
+            call("delete_X")
+        call("detach_X_policy", PolicyArn=BASIC)
+        with refused("NoSuchEntity", 404):
+            call("detach_X_policy", PolicyArn=BASIC)
+        call("delete_X_policy", PolicyName="i")
+        with refused("NoSuchEntity", 404):
+            call("get_X_policy", PolicyName="i")
+        with refused("NoSuchEntity", 404):
+            call("attach_X_policy", PolicyArn="arn:aws:iam::aws:policy/Nothing")
+        call("delete_X")
+
+
+def keys_of(found):
+    return {"aws_access_key_id": found["AccessKeyId"], "aws_secret_access_key": found["SecretAccessKey"],
+            "aws_session_token": found["SessionToken"]}
+
+
+def sessions():
+    sts, iam, name = client("sts"), client("iam"), fresh("role")
+    trust = document({"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole",
+                      "Condition": {"StringEquals": {"sts:ExternalId": "secret"}}})
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(allow("lambda:*")))
+    with refused("AccessDenied", 403):
+        sts.assume_role(RoleArn=arn, RoleSessionName="me")
+    with refused("ValidationError", 400):
+        sts.assume_role(RoleArn=arn, RoleSessionName="me", ExternalId="secret", DurationSeconds=7200)
+    assumed = sts.assume_role(RoleArn=arn, RoleSessionName="me", ExternalId="secret",
+                              Policy=json.dumps(allow("lambda:List*")))
+    assert assumed["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/me", assumed
+    keys = keys_of(assumed["Credentials"])
+    assert client("sts", **keys).get_caller_identity()["Arn"] == assumed["AssumedRoleUser"]["Arn"]
+    client("lambda", **keys).list_functions()
+    with refused("AccessDeniedException", 403) as told:
+        client("lambda", **keys).get_account_settings()
+    assert told.message.endswith("because no session policy allows the lambda:GetAccountSettings action"), told.message
+    for known in (keys["aws_access_key_id"], os.environ["AWS_ACCESS_KEY_ID"]):
+        assert sts.get_access_key_info(AccessKeyId=known)["Account"] == ACCOUNT
+    mine = keys_of(sts.get_session_token()["Credentials"])
+    assert client("sts", **mine).get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:root"
+    with refused("AccessDenied", 403):
+        client("sts", **mine).get_session_token()
+    iam.delete_role_policy(RoleName=name, PolicyName="p")
+    iam.delete_role(RoleName=name)
+    with refused("InvalidClientTokenId", 403):
+        client("sts", **keys).get_caller_identity()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
