@@ -24,3 +24,20 @@ impl BlobError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one() {
+        // ENOSPC and EDQUOT of Linux.
+        for full in [28, 122] {
+            assert!(matches!(BlobError::io("cannot write x", &Error::from_raw_os_error(full)), BlobError::Full(_)));
+        }
+        let broken = BlobError::io("cannot write x", &Error::from(ErrorKind::PermissionDenied));
+        assert!(matches!(&broken, BlobError::Io(why) if why.starts_with("cannot write x: ")), "{broken}");
+    }
+}
