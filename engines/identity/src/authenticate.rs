@@ -35,7 +35,7 @@ impl Identity {
         let (caller, secret) = match self.identify(&presented) {
             // Another node may have made the key a moment ago.
             Err(AuthError::UnknownKey | AuthError::UnknownToken) => {
-                self.catalogue.refresh().await?;
+                self.catch_up().await?;
                 self.identify(&presented)?
             }
             result => result?,

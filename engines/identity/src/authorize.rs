@@ -89,7 +89,7 @@ impl Identity {
             return Ok(());
         }
         // Another node may have granted it a moment ago.
-        self.catalogue.refresh().await.map_err(Denial::Unavailable)?;
+        self.catch_up().await.map_err(Denial::Unavailable)?;
         match self.decide_now(caller, access, must) {
             Decision::Allow => Ok(()),
             Decision::Deny(reason) => Err(Denial::Reason(reason)),

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +25,16 @@ pub struct Identity {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) catalogue: Catalogue<Entry>,
     pub(crate) seals: Arc<Seals>,
+    catching_up: Arc<CatchingUp>,
+}
+
+/// Looks at the store before a refusal, one at a time: however many wait, the next look answers them all, so a flood of
+/// bad keys costs no more than one reader.
+#[derive(Default)]
+struct CatchingUp {
+    begun: AtomicU64,
+    /// The number of the last look that ended.
+    ended: tokio::sync::Mutex<u64>,
 }
 
 /// A record of the keyspace, in memory.
@@ -60,7 +71,7 @@ impl Identity {
     pub async fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>, master: &MasterKey) -> Result<Self, StartError> {
         let seals = Arc::new(Seals::new(master));
         let catalogue = Catalogue::open(Arc::clone(&store), KEYSPACE, parse).await?;
-        let identity = Self { store, clock, catalogue, seals };
+        let identity = Self { store, clock, catalogue, seals, catching_up: Arc::default() };
         identity.check_master_key().await?;
         Ok(identity)
     }
@@ -68,6 +79,19 @@ impl Identity {
     /// Keeps memory in step with what other nodes change; to be spawned as a task and left running.
     pub async fn keep_fresh(self) {
         self.catalogue.keep_fresh().await;
+    }
+
+    /// Brings memory up to date with everything that was committed before this was called.
+    pub(crate) async fn catch_up(&self) -> Result<(), LayerError> {
+        let begun_before = self.catching_up.begun.load(Ordering::SeqCst);
+        let mut ended = self.catching_up.ended.lock().await;
+        if *ended > begun_before {
+            return Ok(());
+        }
+        let mine = self.catching_up.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        self.catalogue.refresh().await?;
+        *ended = mine;
+        Ok(())
     }
 
     async fn check_master_key(&self) -> Result<(), StartError> {

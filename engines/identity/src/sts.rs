@@ -68,7 +68,7 @@ impl Identity {
         let (account, name) = split_arn(&ask.role_arn, "role")
             .ok_or_else(|| IamError::Validation(format!("{} is invalid", ask.role_arn)))?;
         if self.role_entry(&account, &name).is_none() {
-            self.catalogue.refresh().await?;
+            self.catch_up().await?;
         }
         // Whether the role exists is told to nobody who may not assume it.
         let role = self.role_entry(&account, &name).filter(|role| role.arn() == ask.role_arn);
@@ -195,7 +195,7 @@ impl Identity {
         if let Some(role) = find() {
             return Ok(role);
         }
-        self.catalogue.refresh().await?;
+        self.catch_up().await?;
         find().ok_or(RoleError::NotAssumable)
     }
 
