@@ -63,9 +63,14 @@ impl Change {
         self
     }
 
-    /// Adds to a number.
+    /// Adds to a number; several additions to one are summed.
     pub fn add(&mut self, key: impl Into<Bytes>, by: i64) -> &mut Self {
-        self.batch.add.push((key.into(), by));
+        let key = key.into();
+        // A batch names a key once; one that finishes an item and pushes another may count both in one shard.
+        match self.batch.add.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, sum)) => *sum = sum.saturating_add(by),
+            None => self.batch.add.push((key, by)),
+        }
         self
     }
 
@@ -93,7 +98,9 @@ impl Change {
     pub fn join(&mut self, other: Change) -> &mut Self {
         self.batch.expect.extend(other.batch.expect);
         self.batch.put.extend(other.batch.put);
-        self.batch.add.extend(other.batch.add);
+        for (key, by) in other.batch.add {
+            self.add(key, by);
+        }
         self.batch.delete.extend(other.batch.delete);
         self
     }
