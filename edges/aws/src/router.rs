@@ -97,6 +97,15 @@ fn find(table: &'static Service, head: &Head<'_>) -> Option<(&'static Operation,
 }
 
 fn match_path(template: &[Segment], segments: &[&str]) -> Option<Labels> {
+    // What surely does not match is found out before anything is decoded.
+    let literals_match = template.iter().zip(segments).all(|pair| match pair {
+        (Segment::Literal(text), segment) => text == segment,
+        _ => true,
+    });
+    let greedy = template.iter().any(|part| matches!(part, Segment::Greedy(_)));
+    if !greedy && (template.len() != segments.len() || !literals_match) {
+        return None;
+    }
     let mut labels = Vec::new();
     let mut rest = segments;
     for (index, part) in template.iter().enumerate() {

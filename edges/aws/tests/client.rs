@@ -1,5 +1,5 @@
 //! boto3 against the edge, over the real front door and engines; only the sandboxes are not real. The other half is
-//! `lambda_api.py`.
+//! `lambda_api.py` and `iam_api.py`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -113,9 +113,9 @@ impl Platform {
         Self { address, first, role_arn, directory, _front: front }
     }
 
-    /// Runs a function of `lambda_api.py`.
-    async fn python(&self, function: &'static str) -> Output {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lambda_api.py");
+    /// Runs a function of one of the scripts beside this file.
+    async fn python(&self, script: &str, function: &'static str) -> Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script).with_extension("py");
         let secret = self.first.secret_access_key.as_ref().expect("a new secret");
         let mut command = std::process::Command::new(venv().join("bin/python"));
         command.arg(script).arg(function).env_clear();
@@ -134,17 +134,17 @@ fn venv() -> PathBuf {
 }
 
 macro_rules! shown_by_python {
-    ($($name:ident),+ $(,)?) => {$(
+    ($script:literal: $($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            let output = Platform::start().await.python(stringify!($name)).await;
+            let output = Platform::start().await.python($script, stringify!($name)).await;
             let told = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{}\n{told}", String::from_utf8_lossy(&output.stdout));
         }
     )+};
 }
 
-shown_by_python!(
+shown_by_python!("lambda_api":
     account_settings,
     aliases,
     audit_trail,
@@ -157,3 +157,7 @@ shown_by_python!(
     raw_requests,
     refusals,
 );
+
+shown_by_python!("iam_api": access_keys, policies, query_errors, roles, users);
+
+shown_by_python!("sts_api": grants, sessions);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use dormouse_functions::{ConfigurationChange, LoggingChange, Unsupported};
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::target::invalid;
 use crate::error::ApiError;
 
 /// The members of the request that say how a function is configured.
@@ -117,9 +117,9 @@ pub(super) fn unsupported(members: &BTreeMap<String, Value>) -> Result<Vec<Unsup
     Ok(refused)
 }
 
+/// The refusal of a part of an operation, in the engine's own words for the parts that it knows.
 pub(super) fn not_there(part: &str) -> ApiError {
-    let message = format!("{part} is not implemented by this version of Dormouse; leave it out.");
-    ApiError::shared(StatusCode::NOT_IMPLEMENTED, "NotImplementedException", message)
+    invalid(format!("{part} is not supported by this version of Dormouse. Leave it out; nothing was changed."))
 }
 
 /// Tools write out parts that they do not use: as null, empty, or with the value that switches them off.
@@ -165,7 +165,7 @@ mod tests {
         let change = read(json!({ "Layers": ["arn"], "SnapStart": { "ApplyOn": "PublishedVersions" } }));
         assert_eq!(change.expect("a change").unsupported, [Unsupported::Layers, Unsupported::SnapStart]);
         let error = read(json!({ "AcceleratorConfig": { "A": "b" } })).expect_err("nothing of that kind");
-        assert_eq!(error.name, "NotImplementedException");
+        assert_eq!(error.name, "InvalidParameterValueException");
         assert!(error.message.contains("AcceleratorConfig"), "{error}");
     }
 }

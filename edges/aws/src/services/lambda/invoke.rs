@@ -223,7 +223,7 @@ mod tests {
             ([(CLIENT_CONTEXT, "!")], "InvalidRequestContentException"),
             ([(CLIENT_CONTEXT, "MQ==")], "InvalidRequestContentException"),
             ([(CLIENT_CONTEXT, &long)], "InvalidRequestContentException"),
-            ([("x-amz-tenant-id", "t")], "NotImplementedException"),
+            ([("x-amz-tenant-id", "t")], "InvalidParameterValueException"),
         ] {
             assert_eq!(read(&headers).expect_err("refused").name, error, "{headers:?}");
         }
