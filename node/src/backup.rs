@@ -212,7 +212,7 @@ fn unpack(zip: &mut ZipArchive<impl io::Read + io::Seek>, config: &Config) -> Re
     let staged = config.data_dir.join("restored.db");
     for n in 0..zip.len() {
         let mut entry = zip.by_index(n)?;
-        let name = entry.name().to_owned();
+        let name = entry.name().context("a name in the backup cannot be read")?.into_owned();
         let path = match name.as_str() {
             MANIFEST => continue,
             FILE_NAME => staged.clone(),
