@@ -115,7 +115,12 @@ async fn an_init_that_takes_too_long_is_started_over_under_the_functions_timeout
     bench.create("g", "init=hang").await;
     let outcome = bench.invoke("g", "{}").await.expect("a function error");
     assert!(text(&outcome.payload).contains("Task timed out after 3.00 seconds"), "{outcome:?}");
-    assert!(bench.lines().iter().any(|line| line.starts_with("INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout")));
+    assert!(
+        bench
+            .lines()
+            .iter()
+            .any(|line| line.starts_with("INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

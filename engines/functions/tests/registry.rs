@@ -252,7 +252,9 @@ async fn reservations_tags_and_event_settings() {
     let put = async |settings, merge| functions.put_event_invoke_config(&account(), &g, None, settings, merge).await;
     sentence(put(set(Some(1), None), true).await);
     sentence(put(set(Some(3), None), false).await);
-    assert!(sentence(put(set(None, Some("arn:aws:sqs:us-east-1:000000000000:q")), false).await).contains("service sqs"));
+    assert!(
+        sentence(put(set(None, Some("arn:aws:sqs:us-east-1:000000000000:q")), false).await).contains("service sqs")
+    );
     put(set(Some(1), None), false).await.expect("set");
     let target = "arn:aws:lambda:us-east-1:000000000000:function:h";
     let merged = put(set(None, Some(target)), true).await.expect("merged");

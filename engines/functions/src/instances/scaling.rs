@@ -134,6 +134,7 @@ impl<I, C> Scaling<I, C> {
     /// longest; in a crash loop all, because no other start is on its way for them.
     pub(crate) fn start_failed(&mut self) -> Vec<C> {
         self.starting -= 1;
+        self.blocked = false;
         self.failures = self.failures.saturating_add(1);
         let answered = if self.in_crash_loop() && self.starting == 0 { self.waiting.len() } else { 1 };
         self.waiting.drain(..answered.min(self.waiting.len())).collect()
@@ -142,6 +143,7 @@ impl<I, C> Scaling<I, C> {
     /// A start failed by ours, or for want of a role: the call that has waited longest is answered with it.
     pub(crate) fn start_refused(&mut self) -> Option<C> {
         self.starting -= 1;
+        self.blocked = false;
         self.waiting.pop_front()
     }
 
@@ -149,11 +151,8 @@ impl<I, C> Scaling<I, C> {
     /// them; otherwise the call is shed.
     pub(crate) fn start_blocked(&mut self) -> Option<C> {
         self.starting -= 1;
-        if self.starting + self.settling + self.busy + self.idle.len() == 0 {
-            return self.waiting.pop_front();
-        }
-        self.blocked = true;
-        None
+        self.blocked = self.starting + self.settling + self.busy + self.idle.len() > 0;
+        if self.blocked { None } else { self.waiting.pop_front() }
     }
 
     /// A busy instance has nothing to do.
@@ -218,6 +217,7 @@ impl<I, C> Scaling<I, C> {
     /// An instance has been frozen, having been idle since then.
     pub(crate) fn settled(&mut self, instance: I, since: Instant) -> Release<I, C> {
         self.settling -= 1;
+        self.blocked = false;
         if let Some(call) = self.waiting.pop_front() {
             self.busy += 1;
             return Release::Hand(call, instance);
@@ -233,6 +233,7 @@ impl<I, C> Scaling<I, C> {
     /// An instance was to be frozen and turned out to have ended.
     pub(crate) fn settled_gone(&mut self) {
         self.settling -= 1;
+        self.blocked = false;
     }
 
     /// Since when the longest idle instance is idle.
@@ -242,6 +243,7 @@ impl<I, C> Scaling<I, C> {
 
     /// The longest idle instance, to make room.
     pub(crate) fn evict(&mut self) -> Option<I> {
+        self.blocked = false;
         self.idle.pop_front().map(|idle| idle.instance)
     }
 

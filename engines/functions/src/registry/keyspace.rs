@@ -99,6 +99,7 @@ pub(crate) struct CodeRecord {
 }
 
 /// A record of the mirrored keyspace.
+#[expect(clippy::large_enum_variant, reason = "each has an allocation of its own, and most are versions")]
 pub(crate) enum Entry {
     Function(FunctionRecord, EgressGrant),
     Version(VersionRecord),

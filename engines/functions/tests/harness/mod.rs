@@ -1,5 +1,6 @@
 //! An engine over the memory store and the mock driver, with time that stands still.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::unimplemented, reason = "it is a test")]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
