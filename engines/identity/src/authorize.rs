@@ -107,10 +107,12 @@ impl Identity {
         let identity: Option<Vec<&Policy>> = inline.chain(attached).collect();
         let boundary = gathered.boundary.as_ref().map(|managed| managed.text()?.policy(Kind::Identity));
         let session: Option<Option<Vec<&Policy>>> = gathered.session.as_ref().map(|list| {
-            let read = |policy| match policy {
-                &SessionPolicy::Given(ref policy) => Some(policy),
-                SessionPolicy::Managed(managed) => managed.text()?.policy(Kind::Identity),
-            };
+            fn read(policy: &SessionPolicy) -> Option<&Policy> {
+                match policy {
+                    SessionPolicy::Given(policy) => Some(policy),
+                    SessionPolicy::Managed(managed) => managed.text()?.policy(Kind::Identity),
+                }
+            }
             list.iter().map(read).collect()
         });
         let (Some(identity), Some(boundary), Some(session)) = (identity, lift(boundary), lift(session)) else {

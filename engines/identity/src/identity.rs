@@ -98,7 +98,7 @@ impl Identity {
         if self.find_check().await? {
             return Ok(());
         }
-        if self.catalogue.len() > 0 {
+        if !self.catalogue.is_empty() {
             return Err(StartError::WrongMasterKey);
         }
         let sealed = STANDARD.encode(self.seals.seal(Purpose::Check, "check", CHECK_TEXT));
