@@ -3,5 +3,11 @@
 mod backup;
 pub mod config;
 pub mod doctor;
+mod doors;
+mod egress;
+mod roles;
+mod settings;
+mod up;
 
 pub use backup::{backup, restore};
+pub use up::{Announcement, up};
