@@ -13,17 +13,17 @@ use dormouse_runtime_api::{Answer, InitOutcome, Limits, Session};
 use serde_json::Value;
 
 /// The most that anything here may take on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-pub struct Runtime {
-    pub session: Session,
-    pub code: tempfile::TempDir,
+pub(crate) struct Runtime {
+    pub(crate) session: Session,
+    pub(crate) code: tempfile::TempDir,
     child: Child,
 }
 
 /// Which bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
+pub(crate) enum Language {
     Python,
     Nodejs,
 }
@@ -44,7 +44,7 @@ impl Language {
 
 impl Runtime {
     /// Starts a bootstrap on these files, `(name, text)`.
-    pub fn start(language: Language, handler: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(language: Language, handler: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Self {
         let code = tempfile::tempdir().expect("a directory");
         for (name, text) in files {
             let path = code.path().join(name);
@@ -67,18 +67,18 @@ impl Runtime {
         Self { session, code, child }
     }
 
-    pub async fn ready(&mut self) -> InitOutcome {
+    pub(crate) async fn ready(&mut self) -> InitOutcome {
         tokio::time::timeout(LIMIT, self.session.ready()).await.expect("init ends")
     }
 
-    pub async fn answer(&mut self, payload: impl Into<Bytes>) -> (RequestId, Answer) {
+    pub(crate) async fn answer(&mut self, payload: impl Into<Bytes>) -> (RequestId, Answer) {
         let invocation = invocation(payload);
         let id = invocation.request_id;
         (id, tokio::time::timeout(LIMIT, self.session.invoke(invocation)).await.expect("it answers"))
     }
 
     /// The response to an event.
-    pub async fn respond(&mut self, event: &str) -> Value {
+    pub(crate) async fn respond(&mut self, event: &str) -> Value {
         match self.answer(event.to_owned()).await.1 {
             Answer::Response(body) => serde_json::from_slice(&body).expect("JSON"),
             other => panic!("no response: {other:?}\n{}", self.stdout()),
@@ -86,7 +86,7 @@ impl Runtime {
     }
 
     /// The error that answers an event.
-    pub async fn raise(&mut self, event: &str) -> Raised {
+    pub(crate) async fn raise(&mut self, event: &str) -> Raised {
         match self.answer(event.to_owned()).await.1 {
             Answer::Error { error_type, body, leaving } => {
                 Raised { error_type, body: serde_json::from_slice(&body).expect("JSON"), leaving }
@@ -95,15 +95,15 @@ impl Runtime {
         }
     }
 
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         std::fs::read_to_string(self.code.path().join("stdout")).expect("readable")
     }
 }
 
-pub struct Raised {
-    pub error_type: String,
-    pub body: BTreeMap<String, Value>,
-    pub leaving: bool,
+pub(crate) struct Raised {
+    pub(crate) error_type: String,
+    pub(crate) body: BTreeMap<String, Value>,
+    pub(crate) leaving: bool,
 }
 
 impl Drop for Runtime {
@@ -113,7 +113,7 @@ impl Drop for Runtime {
     }
 }
 
-pub fn invocation(payload: impl Into<Bytes>) -> Invocation {
+pub(crate) fn invocation(payload: impl Into<Bytes>) -> Invocation {
     Invocation {
         request_id: RequestId::random(),
         invoked_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".parse().expect("an ARN"),

@@ -1,10 +1,8 @@
 //! The Node.js bootstrap does with handlers what the public client does.
 
-mod support;
-
+use crate::support::{Language, Runtime};
 use dormouse_runtime_api::{Answer, InitOutcome};
 use serde_json::{Value, json};
-use support::{Language, Runtime};
 
 fn start(handler: &str, files: &[(&str, &str)]) -> Runtime {
     Runtime::start(Language::Nodejs, handler, files, &[])

@@ -1,9 +1,7 @@
 //! The Python bootstrap does with handlers what the public client does.
 
-mod support;
-
+use crate::support::{Language, Runtime};
 use dormouse_runtime_api::{Answer, InitOutcome};
-use support::{Language, Runtime};
 
 fn start(handler: &str, code: &str) -> Runtime {
     Runtime::start(Language::Python, handler, &[("app.py", code)], &[])
