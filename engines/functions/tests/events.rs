@@ -79,7 +79,6 @@ async fn a_failing_event_is_tried_three_times_kept_and_redriven() {
 async fn a_throttled_event_waits_without_spinning_and_is_not_counted() {
     let bench = Bench::new().await;
     bench.create("f", "ms=100").await;
-    bench.create("busy", "end=hang").await;
     bench.functions.put_concurrency(&account(), &name("f"), 1).await.expect("reserved");
     let holder = tokio::spawn({
         let functions = bench.functions.clone();
@@ -167,12 +166,11 @@ async fn a_long_run_keeps_its_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_killed_node_was_running_runs_again() {
+async fn what_a_drain_cut_short_runs_again() {
     let bench = Bench::with(|settings| settings.async_lease = Duration::from_secs(3)).await;
     let mut slow = creation("f", "ms=50000");
     slow.configuration.timeout_secs = Some(60);
     bench.functions.create_function(&account(), slow).await.expect("created");
-    // The first node is cut off from the store: it can neither renew nor finish, as if it were gone.
     for n in 0..20 {
         enqueue(&bench, "f", &n.to_string()).await;
     }

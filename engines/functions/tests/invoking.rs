@@ -37,8 +37,6 @@ async fn a_call_is_answered_and_the_second_one_is_warm() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_have_their_documented_bodies_and_the_next_call_is_served_afresh() {
-    let bench = Bench::new().await;
-    bench.create("f", "ms=1").await;
     let cases = [
         ("end=error", "ValueError", FailureKind::Function, 1),
         ("end=exit", "Runtime.ExitError", FailureKind::Function, 2),
@@ -57,6 +55,8 @@ async fn failures_have_their_documented_bodies_and_the_next_call_is_served_afres
         let next = bench.invoke("f", "1").await.expect("answered");
         assert_eq!((text(&next.payload), bench.seen.starts.load(SeqCst)), ("1", starts), "{script}");
     }
+    let bench = Bench::new().await;
+    bench.create("f", "ms=1").await;
     let broken = bench.invoke("f", r#"{"mock":"end=platform"}"#).await.expect_err("our fault");
     assert!(matches!(broken, FunctionsError::Internal(_)), "{broken:?}");
 }

@@ -116,7 +116,7 @@ impl Bench {
         Self::open(dir, clock, store, settings).await
     }
 
-    /// Another engine on the same data, as after a kill -9.
+    /// Another engine on the same data, as after a restart.
     pub async fn again(&self) -> Self {
         let mut settings = self.settings.clone();
         settings.code_cache_dir = self.dir.path().join(format!("cache-{:?}", tokio::time::Instant::now()));
