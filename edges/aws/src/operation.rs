@@ -74,7 +74,6 @@ impl Target for AccountId {
 }
 
 /// The target of operations that act on no single resource.
-#[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
 pub fn own_account<I>(call: &Call, _input: &I) -> Result<AccountId, ApiError> {
     Ok(call.caller.account.clone())
 }
