@@ -24,6 +24,8 @@ make_once() { # TARGET FUNCTION
   mkdir -p "$(dirname "$1")"
   local unfinished
   unfinished=$(mktemp -d "$1.XXXXXX")
+  # Sandboxed code reads it under a uid of its own.
+  chmod 755 "$unfinished"
   "$2" "$unfinished" || { rm -rf "$unfinished"; return 1; }
   mv -T "$unfinished" "$1" 2>/dev/null || rm -rf "$unfinished"
 }

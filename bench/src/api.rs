@@ -83,7 +83,8 @@ pub(crate) fn invocation(platform: &Platform, name: &str) -> Result<Vec<u8>> {
 
 /// Makes the role that all measured functions have, and answers its ARN.
 pub(crate) async fn role(platform: &Platform) -> Result<String> {
-    let form = format!("Action=CreateRole&Version=2010-05-08&RoleName=bench&AssumeRolePolicyDocument={}", encode(TRUST));
+    let form =
+        format!("Action=CreateRole&Version=2010-05-08&RoleName=bench&AssumeRolePolicyDocument={}", encode(TRUST));
     let typed = [("content-type", "application/x-www-form-urlencoded")];
     let bytes = request_with(platform, "iam", "POST", "/", form.as_bytes(), &typed)?;
     let answer = Connection::open(platform.address).await?.send(&bytes).await?;

@@ -81,7 +81,13 @@ impl Row {
     }
 
     /// A row whose goal is a figure of ours.
-    pub(crate) fn figure(id: &'static str, what: impl Into<String>, unit: &'static str, goal: f64, ours: &[f64]) -> Self {
+    pub(crate) fn figure(
+        id: &'static str,
+        what: impl Into<String>,
+        unit: &'static str,
+        goal: f64,
+        ours: &[f64],
+    ) -> Self {
         let ours = Figures::of(ours);
         Self {
             id,
@@ -143,7 +149,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
         "id", "what", "reference", "ours", "ratio", "goal", "met"
     );
     for row in rows {
-        let side = |figures: Option<Figures>| figures.map_or("-".to_owned(), |f| format!("{:.1} {}", f.median, row.unit));
+        let side =
+            |figures: Option<Figures>| figures.map_or("-".to_owned(), |f| format!("{:.1} {}", f.median, row.unit));
         let met = match (row.met, &row.why_null) {
             (Some(true), _) => "yes".to_owned(),
             (Some(false), _) => "NO".to_owned(),

@@ -6,6 +6,7 @@ pub mod doctor;
 mod doors;
 mod egress;
 mod roles;
+mod runtimes;
 mod settings;
 mod up;
 

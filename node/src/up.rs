@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use dormouse_blob::FilesystemBlobs;
+use dormouse_edge_admin::AdminSurface;
 use dormouse_edge_aws::AwsEdge;
 use dormouse_edge_aws::code_link::{CodeLinks, LinkKey};
 use dormouse_front::{Front, Listener, Surface, Surfaces, raise_open_files};
@@ -38,6 +39,7 @@ use crate::doctor::{is_required, spawner_command};
 use crate::doors::BackDoor;
 use crate::egress::HostEgress;
 use crate::roles::LambdaRoles;
+use crate::runtimes::HostRuntimes;
 use crate::settings;
 
 /// What `up` says once it accepts connections.
@@ -108,13 +110,13 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
         egress: Some(Arc::new(HostEgress::new(config.sandbox.egress_ports.0.clone()))),
     };
     let process = settings::process(config, &sandboxes, endpoint.clone());
-    let driver = Arc::new(ProcessDriver::new(jailer.clone(), process, doors)?);
+    let driver = ProcessDriver::new(jailer.clone(), process, doors)?;
 
     let parts = dormouse_functions::Parts {
         region: config.region.clone(),
         store: Arc::clone(&store),
         blobs,
-        driver: driver.clone(),
+        driver: Arc::new(driver.clone()),
         roles: Arc::new(LambdaRoles(identity.clone())),
         logs: logs.clone() as Arc<dyn FunctionLogs>,
         usage: usage.clone() as Arc<dyn UsageRecords>,
@@ -131,7 +133,20 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
         clock: Arc::clone(&clock),
         link_key: LinkKey::random(),
     });
-    let admin: Arc<dyn Surface> = Arc::new(NothingThere);
+    let admin: Arc<dyn Surface> = Arc::new(AdminSurface::new(dormouse_edge_admin::Parts {
+        region: config.region.clone(),
+        operator: config.account_id.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        identity: identity.clone(),
+        functions: functions.clone(),
+        logs: logs.clone(),
+        usage: usage.clone(),
+        metrics: (*metrics).clone(),
+        public_metrics: config.metrics.public,
+        audit,
+        clock: Arc::clone(&clock),
+        runtimes: Arc::new(HostRuntimes(driver)),
+    }));
     let surfaces =
         Surfaces { admin: Arc::new(CodeLinks::before(admin, Arc::clone(&aws))), aws: Arc::new(AwsEdge::new(aws)) };
     let front = Front::new(settings::front(config), settings::tls(config), surfaces, clock, &metrics)?;
@@ -151,10 +166,9 @@ async fn open_identity(
     };
     let identity = Identity::open(Arc::clone(store), Arc::clone(clock), &master).await?;
     let set = match (&config.root_access_key_id, &config.root_secret_access_key) {
-        (Some(access_key_id), Some(secret)) => Some(RootKey {
-            access_key_id: access_key_id.clone(),
-            secret_access_key: secret.0.clone().into(),
-        }),
+        (Some(access_key_id), Some(secret)) => {
+            Some(RootKey { access_key_id: access_key_id.clone(), secret_access_key: secret.0.clone().into() })
+        }
         (None, None) => None,
         _ => bail!("root_access_key_id and root_secret_access_key go together: set both, or neither"),
     };
@@ -165,7 +179,8 @@ async fn open_identity(
 /// Starts the spawner and checks that every layer that must hold does.
 async fn start_jailer(config: &Config, state_dir: &Path) -> Result<Jailer> {
     let sandbox = &config.sandbox;
-    let jail = JailerConfig { uid_base: sandbox.uid_base, uid_count: sandbox.uid_count, ..JailerConfig::new(state_dir) };
+    let jail =
+        JailerConfig { uid_base: sandbox.uid_base, uid_count: sandbox.uid_count, ..JailerConfig::new(state_dir) };
     let jailer = Jailer::start(spawner_command(), jail).await?;
     let root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     for layer in jailer.layers() {
@@ -273,12 +288,4 @@ fn host_memory_mb() -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kb = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     kb.unwrap_or(4 << 20) / 1024
-}
-
-struct NothingThere;
-#[async_trait::async_trait]
-impl Surface for NothingThere {
-    async fn serve(&self, _: dormouse_front::Request) -> dormouse_front::Response {
-        dormouse_front::response(http::StatusCode::NOT_FOUND, "text/plain", "")
-    }
 }

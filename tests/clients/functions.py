@@ -46,7 +46,7 @@ def configuration_is_kept():
     code, arn = zip_of({"index.py": ECHO}), role()
     made = lam.create_function(
         FunctionName=name, Runtime="python3.11", Handler="index.handler", Role=arn, Code={"ZipFile": code},
-        Description="what it does", Timeout=7, MemorySize=192, Environment={"Variables": {"A": "1", "B": "zwei"}},
+        Description="what it does", Timeout=7, MemorySize=192, Environment={"Variables": {"ONE": "1", "TWO": "zwei"}},
         Tags={"team": "mice"}, EphemeralStorage={"Size": 600}, Architectures=["x86_64"],
     )
     assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
@@ -55,7 +55,7 @@ def configuration_is_kept():
     found = got["Configuration"]
     assert found["CodeSha256"] == base64.b64encode(hashlib.sha256(code).digest()).decode()
     assert found["CodeSize"] == len(code) and found["State"] == "Active"
-    assert found["Environment"]["Variables"] == {"A": "1", "B": "zwei"}
+    assert found["Environment"]["Variables"] == {"ONE": "1", "TWO": "zwei"}
     assert (found["Timeout"], found["MemorySize"], found["EphemeralStorage"]) == (7, 192, {"Size": 600})
     assert found["Description"] == "what it does" and found["Role"] == arn and found["Version"] == "$LATEST"
     assert found["FunctionArn"] == f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
@@ -77,11 +77,11 @@ def update_code_and_configuration():
     lam.get_waiter("function_updated_v2").wait(FunctionName=name)
     assert result(name) == 2
     second = lam.update_function_configuration(
-        FunctionName=name, Environment={"Variables": {"X": "y"}}, Timeout=9, Handler="index.handler", MemorySize=130)
+        FunctionName=name, Environment={"Variables": {"GIVEN": "y"}}, Timeout=9, Handler="index.handler", MemorySize=130)
     assert second["RevisionId"] != first["RevisionId"]
     lam.get_waiter("function_updated_v2").wait(FunctionName=name)
     lam.update_function_code(
-        FunctionName=name, ZipFile=zip_of({"index.py": "import os\ndef handler(e, c): return os.environ['X']"}))
+        FunctionName=name, ZipFile=zip_of({"index.py": "import os\ndef handler(e, c): return os.environ['GIVEN']"}))
     lam.get_waiter("function_updated_v2").wait(FunctionName=name)
     assert result(name) == "y"
     with expect_error("PreconditionFailedException", 412):

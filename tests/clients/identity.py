@@ -26,15 +26,21 @@ def who_am_i():
     assert me["Account"] == ACCOUNT and me["Arn"] == f"arn:aws:iam::{ACCOUNT}:root", me
 
 
+def with_keys(service, **changed):
+    keys = {"aws_access_key_id": os.environ["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": os.environ["AWS_SECRET_ACCESS_KEY"]}
+    return client(service, **{**keys, **changed})
+
+
 def bad_signatures_are_refused():
     with expect_error("SignatureDoesNotMatch", 403):
-        client("sts", aws_secret_access_key="wrong").get_caller_identity()
+        with_keys("sts", aws_secret_access_key="wrong").get_caller_identity()
     with expect_error("InvalidClientTokenId", 403):
-        client("sts", aws_access_key_id="AKIAUNKNOWNUNKNOWN00").get_caller_identity()
+        with_keys("sts", aws_access_key_id="AKIAUNKNOWNUNKNOWN00").get_caller_identity()
     with expect_error("InvalidSignatureException", 403):
-        client("lambda", aws_secret_access_key="wrong").list_functions()
+        with_keys("lambda", aws_secret_access_key="wrong").list_functions()
     with expect_error("UnrecognizedClientException", 403):
-        client("lambda", aws_access_key_id="AKIAUNKNOWNUNKNOWN00").list_functions()
+        with_keys("lambda", aws_access_key_id="AKIAUNKNOWNUNKNOWN00").list_functions()
     try:
         urllib.request.urlopen(f"{ENDPOINT}/2015-03-31/functions")
         raise AssertionError("an unsigned request was served")

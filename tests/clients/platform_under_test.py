@@ -22,7 +22,9 @@ TRUST = {
 }
 
 # Nothing is tried again behind our back: an error that a client would hide is one that we want to see.
-NO_RETRY = Config(retries={"total_max_attempts": 1}, read_timeout=120, connect_timeout=10)
+# Nor is a bad parameter caught by the client: it is the platform that must refuse it.
+NO_RETRY = Config(
+    retries={"total_max_attempts": 1}, parameter_validation=False, read_timeout=120, connect_timeout=10)
 
 
 def client(service, **options):

@@ -34,7 +34,14 @@ pub(crate) async fn accepted(dormouse: &Path) -> Result<Vec<Row>> {
         let request = api::request_with(&platform, "lambda", "POST", path, b"{\"n\": 1}", &kind)?;
         rounds.ours.push(load::run(platform.address, &request, SENDERS, ROUND, 202).await?.per_second);
     }
-    Ok(vec![Row::ratio("async", "events accepted, 64 senders; store batches, 64 writers", "/s", Better::Higher, 0.5, &rounds)])
+    Ok(vec![Row::ratio(
+        "async",
+        "events accepted, 64 senders; store batches, 64 writers",
+        "/s",
+        Better::Higher,
+        0.5,
+        &rounds,
+    )])
 }
 
 async fn batches_per_second(store: &Arc<dyn Store>) -> Result<f64> {

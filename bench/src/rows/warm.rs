@@ -91,11 +91,8 @@ async fn compare(
     let platform = Platform::start(dormouse, &[("DORMOUSE_LOG__LEVEL", "warn")])?;
     let role = api::role(&platform).await?;
     api::create(&platform, &role, function).await?;
-    let bare_request = format!(
-        "POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 2\r\n\r\n{{}}",
-        bare.invoke
-    )
-    .into_bytes();
+    let bare_request =
+        format!("POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 2\r\n\r\n{{}}", bare.invoke).into_bytes();
     let mut alone = Rounds::default();
     let mut wide = Rounds::default();
     // Each connection has a runtime of its own on the bare program, as each has an instance on ours.
