@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use dormouse_store::{Batch, CommitId, CommitOutcome, Store};
+use dormouse_store_sqlite::{Settings, SqliteStore};
 
 use crate::api::{self, File, Function};
 use crate::load;
@@ -25,7 +26,7 @@ pub(crate) async fn accepted(dormouse: &Path) -> Result<Vec<Row>> {
         Function { name: "taker", runtime: "python3.11", handler: "index.handler", memory_mb: 128, files: &files };
     api::create(&platform, &role, &function).await?;
     let seam = tempfile::Builder::new().prefix("dormouse-bench-").tempdir_in(platform.home())?;
-    let store: Arc<dyn Store> = crate::rows::events::open(seam.path())?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(seam.path(), Settings::default())?);
     let mut rounds = Rounds::default();
     for _ in 0..ROUNDS {
         rounds.reference.push(batches_per_second(&store).await?);

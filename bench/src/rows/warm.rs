@@ -127,24 +127,25 @@ async fn compare(
 /// The official Python client, as it is installed in the tests' environment.
 struct Client {
     site_packages: PathBuf,
-    /// The real interpreter behind the environment, which sandboxes can see.
+    /// The host's interpreter of the environment's version. Every sandbox sees `/usr`, so that both sides run this one.
     interpreter: PathBuf,
     /// The managed runtime of the same version.
     runtime: String,
 }
 
 impl Client {
-    const MISSING: &str = "no environment with awslambdaric: run this by `make bench`";
+    const MISSING: &str = "no environment with awslambdaric for an interpreter under /usr: run this by `make bench`";
 
     fn find() -> Result<Option<Self>> {
         let Some(venv) = std::env::var_os("DORMOUSE_TEST_VENV").map(PathBuf::from) else { return Ok(None) };
         let lib = venv.join("lib").read_dir()?.flatten().next().context("an environment has lib/pythonX.Y")?;
         let version = lib.file_name().to_string_lossy().into_owned();
-        Ok(Some(Self {
-            site_packages: lib.path().join("site-packages"),
-            interpreter: venv.join("bin/python").canonicalize()?,
-            runtime: version,
-        }))
+        let interpreter = Path::new("/usr/bin").join(&version);
+        let site_packages = lib.path().join("site-packages");
+        if !interpreter.is_file() || !site_packages.join("awslambdaric").is_dir() {
+            return Ok(None);
+        }
+        Ok(Some(Self { site_packages, interpreter, runtime: version }))
     }
 
     /// The handler and the client, as files of a package.

@@ -163,7 +163,8 @@ fn probe(path: &Path, managed: &Managed) -> Option<Interpreter> {
     Some(Interpreter { version: version.to_owned(), prefix, executable, libraries })
 }
 
-/// The standard output of a program that ends well within the limit.
+/// The standard output of a program that ends well within the limit. Blocking.
+#[expect(clippy::disallowed_methods, reason = "this is called on threads for blocking work only")]
 fn output_of(command: &mut Command) -> Option<String> {
     let started = Instant::now();
     let command = command.env_remove("PYTHONHOME").env_remove("PYTHONPATH").env_remove("NODE_OPTIONS");

@@ -87,7 +87,7 @@ impl Machine {
 
     /// The runtime asks for an event. `Ok(true)` when that ended its init phase. A second request replaces the first,
     /// whose connection may be long gone.
-    pub fn next(&mut self) -> Result<bool, Refusal> {
+    pub fn ask(&mut self) -> Result<bool, Refusal> {
         match self.state {
             State::Starting => {
                 self.state = State::Ready;
@@ -174,7 +174,7 @@ mod tests {
     fn invoking() -> (Machine, RequestId) {
         let mut machine = Machine::default();
         let id = RequestId::random();
-        assert_eq!(machine.next(), Ok(true));
+        assert_eq!(machine.ask(), Ok(true));
         assert!(machine.hand_out(id));
         (machine, id)
     }
@@ -184,7 +184,7 @@ mod tests {
         let (mut machine, id) = invoking();
         assert_eq!(machine.begin_answer(&id.to_string()), Ok(()));
         machine.end_answer();
-        assert_eq!(machine.next(), Ok(false));
+        assert_eq!(machine.ask(), Ok(false));
         assert_eq!(machine.state(), State::Ready);
     }
 
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn next_while_an_answer_is_owed_is_refused() {
         let (mut machine, id) = invoking();
-        assert_eq!(machine.next().map_err(|r| r.status()), Err(403));
+        assert_eq!(machine.ask().map_err(|r| r.status()), Err(403));
         assert_eq!(machine.state(), State::Invoking(id));
     }
 
@@ -229,18 +229,18 @@ mod tests {
         let mut machine = Machine::default();
         assert_eq!(machine.init_error(), Ok(()));
         assert_eq!(machine.init_error().map_err(|r| r.status()), Err(403));
-        assert_eq!(machine.next().map_err(|r| r.status()), Err(403));
+        assert_eq!(machine.ask().map_err(|r| r.status()), Err(403));
         let mut machine = Machine::default();
-        assert_eq!(machine.next(), Ok(true));
+        assert_eq!(machine.ask(), Ok(true));
         assert_eq!(machine.init_error().map_err(|r| r.error_type()), Err("InvalidStateTransition"));
     }
 
     #[test]
     fn a_lost_wait_can_be_taken_up_again() {
         let mut machine = Machine::default();
-        assert_eq!(machine.next(), Ok(true));
+        assert_eq!(machine.ask(), Ok(true));
         machine.next_abandoned();
         assert!(!machine.hand_out(RequestId::random()));
-        assert_eq!(machine.next(), Ok(false));
+        assert_eq!(machine.ask(), Ok(false));
     }
 }

@@ -67,7 +67,7 @@ impl Desk {
     /// A runtime asks for its next event.
     pub(crate) fn next(&self) -> Result<Wait<'_>, Refusal> {
         let mut inner = self.lock();
-        if inner.machine.next()? {
+        if inner.machine.ask()? {
             inner.init_ended(InitOutcome::Done);
         }
         let (sender, event) = oneshot::channel();
