@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -203,8 +203,10 @@ fn copy_of_binary() -> Result<(TempDir, PathBuf)> {
     let path = dir.path().join("dormouse");
     // A hard link is enough on one file system, and is made at once.
     if std::fs::hard_link(&built, &path).is_err() {
-        std::fs::copy(&built, &path)
-            .with_context(|| format!("{} is missing: build it with `cargo build -p dormouse`", built.display()))?;
+        // Another process makes the copy: were it open for writing here, a program that another test starts at this
+        // moment would hold it open too, and it could not be run.
+        let copied = Command::new("cp").arg(&built).arg(&path).status()?;
+        ensure!(copied.success(), "{} is missing: build it with `cargo build -p dormouse`", built.display());
     }
     Ok((dir, path))
 }

@@ -75,7 +75,10 @@ fn run(tools: Tools, body: impl AsyncFnOnce(House)) {
 
 fn as_ordinary_user(test: &str, tools: &Tools) {
     let program = tools.dir.join("test");
-    std::fs::copy(std::env::current_exe().expect("a program"), &program).expect("a copy of the test");
+    // Another process makes the copy: were it open for writing here, a program that another test starts at this moment
+    // would hold it open too, and it could not be run.
+    let copied = Command::new("cp").arg(std::env::current_exe().expect("a program")).arg(&program).status();
+    assert!(copied.expect("cp").success(), "the test could not be copied to {}", program.display());
     let out = Command::new(program)
         .args([test, "--exact", "--nocapture"])
         .env(AS_USER, "1")
