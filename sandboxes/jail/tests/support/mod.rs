@@ -34,7 +34,7 @@ impl Tools {
         let owned = tempfile::Builder::new().prefix("jail-tools").tempdir().expect("a temporary directory");
         let dir = owned.path().to_owned();
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("permissions");
-        std::fs::copy(env!("CARGO_BIN_EXE_jail-test-spawner"), dir.join("spawner")).expect("a copy of the spawner");
+        copy_program(env!("CARGO_BIN_EXE_jail-test-spawner").as_ref(), &dir.join("spawner"));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/attempt.c");
         let compiled = Command::new("cc")
             .args(["-O1", "-w", "-static", "-o"])
@@ -73,12 +73,16 @@ fn run(tools: Tools, body: impl AsyncFnOnce(House)) {
     });
 }
 
+/// Another process makes the copy: were it open for writing here, a program that another test starts at this moment would
+/// hold it open too, and it could not be run.
+fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().expect("cp");
+    assert!(copied.success(), "{} could not be copied to {}", from.display(), to.display());
+}
+
 fn as_ordinary_user(test: &str, tools: &Tools) {
     let program = tools.dir.join("test");
-    // Another process makes the copy: were it open for writing here, a program that another test starts at this moment
-    // would hold it open too, and it could not be run.
-    let copied = Command::new("cp").arg(std::env::current_exe().expect("a program")).arg(&program).status();
-    assert!(copied.expect("cp").success(), "the test could not be copied to {}", program.display());
+    copy_program(&std::env::current_exe().expect("a program"), &program);
     let out = Command::new(program)
         .args([test, "--exact", "--nocapture"])
         .env(AS_USER, "1")
