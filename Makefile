@@ -34,9 +34,10 @@ bench: ## Measure; ONLY=id,id runs a part
 	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); \
 	  env $$sdk $$clients $(TARGET)/release/dormouse-bench --dormouse $(TARGET)/release/dormouse --only "$(ONLY)"
 
-soak: ## The crash loops and simulations, ten minutes each
-	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); \
-	  env $$sdk $$clients DORMOUSE_SOAK_SECS=600 cargo test --workspace -- --include-ignored soak crash simulation
+soak: ## The crash loops and simulations for long (half an hour)
+	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); cargo build --package dormouse; \
+	  env $$sdk $$clients DORMOUSE_SOAK_SECS=600 DORMOUSE_SOAK_RUNS=20000 DORMOUSE_SOAK_CUTS=2000 DORMOUSE_SOAK_ROUNDS=100 \
+	  cargo test --workspace -- --include-ignored simulation power kill crash soak
 
 clean: ## Remove what was built here
 	cargo clean
