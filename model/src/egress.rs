@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::kept_as_text;
+
 /// What a function may reach outside its sandbox. Written `none`, `all`, or a list of `host:port` separated by commas
 /// or spaces; this is the value of the tag `dormouse:egress`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -92,18 +94,7 @@ impl FromStr for EgressGrant {
     }
 }
 
-impl TryFrom<String> for EgressGrant {
-    type Error = EgressError;
-    fn try_from(text: String) -> Result<Self, EgressError> {
-        text.parse()
-    }
-}
-
-impl From<EgressGrant> for String {
-    fn from(value: EgressGrant) -> Self {
-        value.to_string()
-    }
-}
+kept_as_text!(EgressGrant, EgressError);
 
 #[cfg(test)]
 mod tests {

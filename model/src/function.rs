@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::text_newtype;
+use crate::text::{kept_as_text, text_newtype};
 use crate::{AccountId, Arn, NameError, Region, limits};
 
 /// The name of a function: 1 to 64 letters, digits, dashes and underscores.
@@ -103,18 +103,7 @@ impl FromStr for VersionNumber {
     }
 }
 
-impl TryFrom<String> for VersionNumber {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<VersionNumber> for String {
-    fn from(value: VersionNumber) -> Self {
-        value.to_string()
-    }
-}
+kept_as_text!(VersionNumber, NameError);
 
 /// A version or an alias in a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -153,18 +142,7 @@ impl FromStr for Qualifier {
     }
 }
 
-impl TryFrom<String> for Qualifier {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<Qualifier> for String {
-    fn from(value: Qualifier) -> Self {
-        value.to_string()
-    }
-}
+kept_as_text!(Qualifier, NameError);
 
 /// `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

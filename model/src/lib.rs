@@ -11,6 +11,7 @@ mod function;
 mod ids;
 mod invocation;
 pub mod limits;
+mod text;
 mod time;
 
 pub use account::{AccountId, Region};
