@@ -45,7 +45,10 @@ pub(crate) async fn start(pool: Arc<Pool>, version: Arc<Runnable>, delay: Durati
     let node = pool.node.clone();
     let stopped = node.stop.notified();
     let outcome = async {
-        sleep(delay).await;
+        // A sleep of no time still waits for the timer's next millisecond.
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
         prepare(&node, &version).await
     };
     let outcome = tokio::select! {
