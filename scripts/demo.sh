@@ -24,13 +24,23 @@ trap 'exit 130' INT TERM
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
 title() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 note() { printf '   %s\n' "$*"; }
+# An argument as a user would type it.
+quoted() { case $1 in *[!A-Za-z0-9_./:=@-]*|'') printf " '%s'" "${1//\'/\'\\\'\'}" ;; *) printf ' %s' "$1" ;; esac; }
 # Prints a command as a user would type it, and runs it.
 show() {
-  printf '\n$ dormouse'; printf ' %q' "$@"; printf '\n'
+  local argument
+  printf '\n$ dormouse'; for argument in "$@"; do quoted "$argument"; done; printf '\n'
   "$dormouse" "$@"
 }
 # show, and remember a failure instead of ending.
 try() { show "$@" || { failed=1; note "this step failed"; }; }
+# try an invocation, keeping its log tail in a file for `reported`.
+call() { # FILE NAME PAYLOAD
+  try invoke "$2" --payload "$3" --tail 2>"$1"
+  cat "$1" >&2
+}
+# What the REPORT line in a file says of a name, such as `Init Duration`.
+reported() { grep -oP "\t$1: \K[0-9.]+ ms" "$2" || printf 'unknown'; }
 
 # What the variables of another platform say is not meant here.
 unset AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION AWS_DEFAULT_REGION
@@ -70,9 +80,10 @@ for language in "${languages[@]}"; do
     note "it could not be deployed; dormouse doctor says what this host lacks"
     continue
   fi
-  note "a cold call starts a sandbox, a warm one finds it waiting; REPORT tells the times"
-  try invoke "$language-Hello" --payload '{"name": "cold mouse"}' --tail
-  try invoke "$language-Hello" --payload '{"name": "warm mouse"}' --tail
+  call "$home/cold" "$language-Hello" '{"name": "cold mouse"}'
+  call "$home/warm" "$language-Hello" '{"name": "warm mouse"}'
+  note "the cold call: $(reported 'Init Duration' "$home/cold") to start a sandbox and load the code, $(reported Duration "$home/cold") in the handler"
+  note "the warm call: $(reported Duration "$home/warm") in the handler"
   note "an asynchronous call is answered once the event is on disk"
   try invoke "$language-Hello" --payload '{"name": "patient mouse"}' --async
   # The answer of the asynchronous call is seen in the log.

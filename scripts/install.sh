@@ -51,12 +51,15 @@ packages() {
 }
 
 sdk_python() {
-  say "installing the AWS SDK for Python functions"
+  command -v python3 >/dev/null || { say "Python is missing; run: apt-get install python3 python3-pip"; return 1; }
   python3 -m pip --version >/dev/null 2>&1 || { say "pip is missing; run: apt-get install python3-pip"; return 1; }
-  python3 -m pip install --quiet --disable-pip-version-check --no-deps --root-user-action=ignore --target "$1" -r "$root/sdk/python/requirements.txt"
+  say "installing the AWS SDK for Python functions"
+  # A variable, because older versions of pip refuse an option that they do not know.
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$1" -r "$root/sdk/python/requirements.txt"
 }
 
 sdk_nodejs() {
+  command -v npm >/dev/null || { say "npm is missing; run: apt-get install npm"; return 1; }
   say "installing the AWS SDK for Node.js functions"
   cp "$root"/sdk/nodejs/{package.json,package-lock.json,.npmrc} "$1/"
   (cd "$1" && npm ci --silent --ignore-scripts --no-audit --no-fund)
@@ -66,7 +69,10 @@ clients() {
   say "installing boto3, the aws cli and the official runtime client for the tests"
   # A virtual environment keeps absolute paths, so it is made where it stays.
   rm -rf "$1"
-  python3 -m venv "$1"
+  # Sandboxes see the interpreters of /usr/bin, and the native part of the official client has to fit one of them.
+  local python=/usr/bin/python3
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || python=python3
+  "$python" -m venv "$1"
   "$1/bin/pip" install --quiet --disable-pip-version-check -r "$root/tests/clients/requirements.txt" || { rm -rf "$1"; return 1; }
   touch "$1/complete"
 }
@@ -84,11 +90,7 @@ sdk)
   python_dir=$cache/sdk/python-$(stamp "$root/sdk/python/requirements.txt")
   nodejs_dir=$cache/sdk/nodejs-$(stamp "$root/sdk/nodejs/package-lock.json")
   make_once "$python_dir" sdk_python || say "functions in Python will not find boto3"
-  if command -v npm >/dev/null; then
-    make_once "$nodejs_dir" sdk_nodejs || say "functions in Node.js will not find @aws-sdk"
-  else
-    say "npm is missing, so functions in Node.js will not find @aws-sdk; run: apt-get install npm"
-  fi
+  make_once "$nodejs_dir" sdk_nodejs || say "functions in Node.js will not find @aws-sdk"
   [ ! -d "$python_dir" ] || echo "DORMOUSE_SDK__PYTHON=$python_dir"
   [ ! -d "$nodejs_dir" ] || echo "DORMOUSE_SDK__NODEJS=$nodejs_dir"
   ;;
