@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use dormouse_model::AccountId;
 
 use crate::output::Format;
 use crate::since::Since;
@@ -260,7 +261,7 @@ pub(crate) enum AccountsAction {
     Create {
         /// Twelve digits [default: free ones]
         #[arg(long, value_name = "DIGITS")]
-        id: Option<String>,
+        id: Option<AccountId>,
         /// What people call it
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
@@ -287,7 +288,7 @@ pub(crate) enum KeysAction {
     Create {
         /// The account that it is for [default: your own]
         #[arg(long, value_name = "DIGITS")]
-        account: Option<String>,
+        account: Option<AccountId>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -295,7 +296,7 @@ pub(crate) enum KeysAction {
     List {
         /// The account whose keys to list [default: your own]
         #[arg(long, value_name = "DIGITS")]
-        account: Option<String>,
+        account: Option<AccountId>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -347,6 +348,9 @@ pub(crate) struct Completions {
 pub(crate) struct Backup {
     /// The file to write; it must not be there yet
     pub(crate) path: PathBuf,
+    /// Put the master key into it too: whoever has the file can then be anyone
+    #[arg(long)]
+    pub(crate) with_master_key: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }

@@ -56,6 +56,28 @@ pub(crate) fn colour(terminal: bool) -> bool {
     terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Does the same with each id, all that can be done, and fails when something could not. As JSON, what was done is a line
+/// `{"id", "done"}`.
+pub(crate) fn each(
+    ids: &[String],
+    done: &str,
+    as_json: bool,
+    act: impl Fn(&str) -> Result<Value, Failure>,
+) -> Result<(), Failure> {
+    let mut failed = false;
+    for id in ids {
+        match act(id) {
+            Ok(_) if as_json => json(&serde_json::json!({ "id": id, "done": done }))?,
+            Ok(_) => progress(format_args!("{id} {done}")),
+            Err(failure) => {
+                error(&format!("{id}: {}", failure.message));
+                failed = true;
+            }
+        }
+    }
+    if failed { Err(Failure::said()) } else { Ok(()) }
+}
+
 /// A table for people: columns as wide as their widest cell, two spaces between them.
 pub(crate) struct Table {
     headings: Vec<&'static str>,

@@ -100,6 +100,9 @@ impl<'a> Client<'a> {
         outer.env("AWS_DEFAULT_REGION", "us-east-1").env("AWS_EC2_METADATA_DISABLED", "true");
         outer.env("PYTHONDONTWRITEBYTECODE", "1").env("DORMOUSE_BIN", command.get_program());
         outer.env("DORMOUSE_DATA_DIR", self.platform.data_dir()).env("DORMOUSE_PID", self.platform.pid().to_string());
+        if let Some(value) = std::env::var_os("DORMOUSE_TEST_WRITE_GOLDEN") {
+            outer.env("DORMOUSE_TEST_WRITE_GOLDEN", value);
+        }
         command.env_clear();
         outer
     }

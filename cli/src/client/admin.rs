@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! GET  /logs?function=NAME[&since=MILLIS][&follow=1]   lines of {time, request_id, text, ...}
-//! GET  /runtimes                    {runtimes: [{name, version, exact, remedy}]}
+//! GET  /functions[?next=TOKEN]      {functions: [{name, arn, runtime, runs_on, runtime_exact, state, ...}], next}
 //! GET  /usage                       {usage: [{function, version, invocations, errors, throttles, cold_starts,
 //!                                             billed_ms, gb_seconds, cpu_seconds, ...}]}
 //! GET  /events[?function=NAME][&next=TOKEN]            {events: [{id, function, reason, attempts, accepted, ended}], next}
@@ -18,7 +18,7 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::{Client, Request, ServiceError};
+use super::{Client, Request};
 use crate::failure::Failure;
 
 impl Client {
@@ -32,7 +32,7 @@ impl Client {
     ) -> Result<Value, Failure> {
         let answer = self.send(request(method, path, query, body))?;
         if answer.status >= 300 {
-            return Err(Failure::failed(ServiceError::of_json(&answer)));
+            return Err(Failure::failed(self.refusal(&answer)));
         }
         if answer.body.is_empty() {
             return Ok(Value::Null);
@@ -50,7 +50,7 @@ impl Client {
     ) -> Result<(), Failure> {
         let lines = match self.stream(request("GET", path, query, None))? {
             Ok(lines) => lines,
-            Err(answer) => return Err(Failure::failed(ServiceError::of_json(&answer))),
+            Err(answer) => return Err(Failure::failed(self.refusal(&answer))),
         };
         for line in lines.lines() {
             let line = line.map_err(|error| Failure::failed(format!("the answer of the node broke off: {error}")))?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Answer, Client, Request, encode};
+use super::{Answer, Client, Request, Target, encode};
 use crate::failure::Failure;
 
 /// A request that the service refused.
@@ -14,7 +14,13 @@ pub(crate) struct ServiceError {
     /// Such as `ResourceNotFoundException`.
     pub(crate) code: String,
     message: String,
+    /// What this side knows of the reason.
+    hint: Option<String>,
 }
+
+/// Codes that say that the key, not the request, is not known or not right.
+const BAD_KEY: [&str; 4] =
+    ["UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch", "NotAuthentic"];
 
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,7 +29,8 @@ impl fmt::Display for ServiceError {
             (true, false) => f.write_str(&self.message),
             (false, true) => f.write_str(&self.code),
             (false, false) => write!(f, "{}: {}", self.code, self.message),
-        }
+        }?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, " ({hint})"))
     }
 }
 
@@ -57,22 +64,35 @@ impl CallError {
 
 impl ServiceError {
     /// Reads what rest-json and our own API answer with: the code in `x-amzn-errortype` or in the body.
-    pub(crate) fn of_json(answer: &Answer) -> Self {
+    fn of_json(answer: &Answer) -> Self {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let text = |names: &[&str]| names.iter().find_map(|name| body.get(name)?.as_str()).unwrap_or_default();
         let code = answer.header("x-amzn-errortype").unwrap_or_else(|| text(&["code", "Code", "__type"]));
         let code = code.split(':').next().unwrap_or_default().to_owned();
-        Self { status: answer.status, code, message: text(&["message", "Message"]).to_owned() }
+        Self { status: answer.status, code, message: text(&["message", "Message"]).to_owned(), hint: None }
     }
 
     fn of_xml(answer: &Answer) -> Self {
         let body = String::from_utf8_lossy(&answer.body);
         let text = |name| element(&body, name).unwrap_or_default();
-        Self { status: answer.status, code: text("Code"), message: text("Message") }
+        Self { status: answer.status, code: text("Code"), message: text("Message"), hint: None }
+    }
+
+    /// Says which key was refused and where it came from.
+    fn with_key(mut self, target: &Target) -> Self {
+        if BAD_KEY.contains(&self.code.as_str()) {
+            self.hint = Some(format!("signed with the key {} of {}", target.keys.access_key_id, target.keys_from));
+        }
+        self
     }
 }
 
 impl Client {
+    /// Why a rest-json operation, or one of our own API, was refused.
+    pub(crate) fn refusal(&self, answer: &Answer) -> ServiceError {
+        ServiceError::of_json(answer).with_key(self.target())
+    }
+
     /// Calls the Lambda API. The answer is JSON, or null when there is none.
     pub(crate) fn lambda(
         &self,
@@ -87,7 +107,7 @@ impl Client {
         };
         let answer = self.send(Request { method, path, query, headers, body, service: "lambda" })?;
         if answer.status >= 300 {
-            return Err(CallError::Service(ServiceError::of_json(&answer)));
+            return Err(CallError::Service(self.refusal(&answer)));
         }
         if answer.body.is_empty() {
             return Ok(Value::Null);
@@ -127,7 +147,7 @@ impl Client {
             service,
         })?;
         if answer.status >= 300 {
-            return Err(CallError::Service(ServiceError::of_xml(&answer)));
+            return Err(CallError::Service(ServiceError::of_xml(&answer).with_key(self.target())));
         }
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }

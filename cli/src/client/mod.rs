@@ -13,7 +13,7 @@ use ureq::http;
 
 use crate::failure::Failure;
 
-pub(crate) use aws::{CallError, ServiceError, element, elements};
+pub(crate) use aws::{CallError, element, elements};
 pub(crate) use target::Target;
 
 /// How long a node may take to accept a connection.

@@ -12,6 +12,8 @@ pub(crate) struct Target {
     endpoint: String,
     pub(crate) region: String,
     pub(crate) keys: SigningKeys,
+    /// Who named the keys, for the sentence that says that they were refused.
+    pub(crate) keys_from: String,
     /// PEM file with the authorities that the node's certificate is checked against.
     pub(crate) ca_bundle: Option<String>,
 }
@@ -29,7 +31,7 @@ impl Target {
         data_dir: &Path,
     ) -> Result<Self, Failure> {
         let named = connection.endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL"));
-        let from_variables = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
+        let from_variables = pair(variable)?;
         // What another user left cannot be read, and need not be when the variables say it all.
         let needed = named.is_none() || from_variables.is_none();
         let left = if needed { Endpoint::read(data_dir)? } else { None };
@@ -37,22 +39,23 @@ impl Target {
         let left_keys = left.as_ref().filter(|left| !left.secret_access_key.is_empty());
         let endpoint =
             named.or_else(|| left.as_ref().map(|left| left.endpoint.clone())).ok_or_else(|| no_node(data_dir))?;
-        let keys = match (from_variables, left_keys) {
+        let (keys, keys_from) = match (from_variables, left_keys) {
             (Some((access_key_id, secret_access_key)), _) => {
-                SigningKeys { access_key_id, secret_access_key, session_token: variable("AWS_SESSION_TOKEN") }
+                let session_token = variable("AWS_SESSION_TOKEN");
+                (SigningKeys { access_key_id, secret_access_key, session_token }, "AWS_ACCESS_KEY_ID".to_owned())
             }
-            (None, Some(left)) => SigningKeys {
-                access_key_id: left.access_key_id.clone(),
-                secret_access_key: left.secret_access_key.clone(),
-                session_token: None,
-            },
+            (None, Some(left)) => {
+                let (access_key_id, secret_access_key) = (left.access_key_id.clone(), left.secret_access_key.clone());
+                let keys = SigningKeys { access_key_id, secret_access_key, session_token: None };
+                (keys, Endpoint::path(data_dir).display().to_string())
+            }
             (None, None) => return Err(no_keys(data_dir)),
         };
         let region =
             connection.region.clone().or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
         let region = region.or_else(|| left.map(|left| left.region)).unwrap_or_else(|| "us-east-1".to_owned());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let target = Self { endpoint, region, keys, ca_bundle: variable("AWS_CA_BUNDLE") };
+        let target = Self { endpoint, region, keys, keys_from, ca_bundle: variable("AWS_CA_BUNDLE") };
         target.check()?;
         Ok(target)
     }
@@ -85,6 +88,17 @@ impl Target {
         host == "localhost"
             || host.ends_with(".localhost")
             || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// The key of the variables. Half of one is a mistake: silently signing with another key would be worse than saying so.
+fn pair(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<(String, String)>, Failure> {
+    let half = |set, unset| Failure::usage(format!("{set} is set and {unset} is not: set both, or neither"));
+    match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => Ok(Some((id, secret))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+        (None, Some(_)) => Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
     }
 }
 
@@ -165,6 +179,17 @@ mod tests {
         let target = resolve(Some("http://[::1]:5"), &variables, dir.path()).expect("a target");
         assert_eq!(target.base(), "http://[::1]:5");
         assert!(target.is_loopback());
+    }
+
+    #[test]
+    fn half_a_key_is_refused() {
+        let dir = left_by_up();
+        for (set, unset) in
+            [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")]
+        {
+            let told = resolve(None, &[(set, "x")], dir.path()).err().expect("a refusal").message;
+            assert_eq!(told, format!("{set} is set and {unset} is not: set both, or neither"));
+        }
     }
 
     #[test]

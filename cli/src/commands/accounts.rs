@@ -8,9 +8,9 @@ use crate::output::{self, Table, cell};
 pub(crate) fn run(action: &AccountsAction) -> Result<(), Failure> {
     match action {
         AccountsAction::Create { id, name, connection } => {
-            let given = [("id", id), ("name", name)];
+            let given = [("id", id.as_ref().map(ToString::to_string)), ("name", name.clone())];
             let body: Map<String, Value> =
-                given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?)))).collect();
+                given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value?)))).collect();
             let made = connect(connection)?.admin("POST", "/accounts", Vec::new(), Some(&Value::Object(body)))?;
             shown_once(&made, connection.out.json())
         }
@@ -30,7 +30,7 @@ pub(super) fn shown_once(made: &Value, json: bool) -> Result<(), Failure> {
     if json {
         return output::json(made);
     }
-    for (key, value) in made.as_object().into_iter().flatten() {
+    for (key, value) in made.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         output::line(format_args!("{key}: {}", cell(value)))?;
     }
     output::progress("Keep the secret: it is not shown again.");

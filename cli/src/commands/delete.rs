@@ -7,24 +7,16 @@ use crate::output;
 
 pub(crate) fn run(delete: &Delete) -> Result<(), Failure> {
     let client = connect(&delete.connection)?;
+    let json = delete.connection.out.json();
     match &delete.stack {
-        Some(stack) => stack::delete(&client, stack),
-        None => {
-            let mut failed = false;
-            for name in &delete.names {
-                if let Err(error) = function(&client, name) {
-                    output::error(&format!("{name}: {}", error.into_failure().message));
-                    failed = true;
-                } else {
-                    output::progress(format_args!("{name} deleted"));
-                }
-            }
-            if failed { Err(Failure::said()) } else { Ok(()) }
-        }
+        Some(stack) => stack::delete(&client, stack, json),
+        None => output::each(&delete.names, "deleted", json, |name| {
+            function(&client, name).map_err(CallError::into_failure)
+        }),
     }
 }
 
 /// Deletes a function with all its versions.
-pub(crate) fn function(client: &Client, name: &str) -> Result<(), CallError> {
-    client.lambda("DELETE", format!("/2015-03-31/functions/{}", encode(name)), Vec::new(), None).map(drop)
+pub(crate) fn function(client: &Client, name: &str) -> Result<serde_json::Value, CallError> {
+    client.lambda("DELETE", format!("/2015-03-31/functions/{}", encode(name)), Vec::new(), None)
 }

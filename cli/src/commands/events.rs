@@ -18,13 +18,15 @@ pub(crate) fn run(action: &EventsAction) -> Result<(), Failure> {
         }
         EventsAction::Redrive { ids, connection } => {
             let client = connect(connection)?;
-            each(ids, "sent again", |id| {
+            output::each(ids, "sent again", connection.out.json(), |id| {
                 client.admin("POST", &format!("/events/{}/redrive", encode(id)), Vec::new(), None)
             })
         }
         EventsAction::Drop { ids, connection } => {
             let client = connect(connection)?;
-            each(ids, "dropped", |id| client.admin("DELETE", &format!("/events/{}", encode(id)), Vec::new(), None))
+            output::each(ids, "dropped", connection.out.json(), |id| {
+                client.admin("DELETE", &format!("/events/{}", encode(id)), Vec::new(), None)
+            })
         }
     }
 }
@@ -63,23 +65,8 @@ fn list(client: &Client, function: Option<&str>, json: bool) -> Result<(), Failu
 }
 
 fn show(event: &Value) -> Result<(), Failure> {
-    for (key, value) in event.as_object().into_iter().flatten() {
+    for (key, value) in event.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         output::line(format_args!("{key}: {}", cell(value)))?;
     }
     Ok(())
-}
-
-/// Does all that can be done, and fails when something could not.
-fn each(ids: &[String], done: &str, act: impl Fn(&str) -> Result<Value, Failure>) -> Result<(), Failure> {
-    let mut failed = false;
-    for id in ids {
-        match act(id) {
-            Ok(_) => output::progress(format_args!("{id} {done}")),
-            Err(failure) => {
-                output::error(&format!("{id}: {}", failure.message));
-                failed = true;
-            }
-        }
-    }
-    if failed { Err(Failure::said()) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::connect;
 use crate::args::Functions;
@@ -7,10 +7,7 @@ use crate::failure::Failure;
 use crate::output::{self, Table, cell};
 
 pub(crate) fn run(functions: &Functions) -> Result<(), Failure> {
-    let client = connect(&functions.connection)?;
-    let all = all(&client)?;
-    let runtimes = runtimes(&client);
-    let rows: Vec<Value> = all.iter().map(|function| described(function, &runtimes)).collect();
+    let rows = with_runtimes(&connect(&functions.connection)?)?;
     if functions.connection.out.json() {
         return rows.iter().try_for_each(output::json);
     }
@@ -20,8 +17,11 @@ pub(crate) fn run(functions: &Functions) -> Result<(), Failure> {
     }
     let mut table = Table::new(&["NAME", "RUNTIME", "RUNS ON", "MEMORY", "TIMEOUT", "STATE", "CHANGED"]);
     for row in &rows {
-        let inexact = row["runtime_exact"] == Value::Bool(false) && row["runs_on"].is_string();
-        let runs_on = if inexact { format!("{} (!)", cell(&row["runs_on"])) } else { cell(&row["runs_on"]) };
+        let runs_on = match (row["runs_on"].as_str(), row["runtime_exact"].as_bool()) {
+            (Some(version), Some(true)) => version.to_owned(),
+            (Some(version), _) => format!("{version} (!)"),
+            (None, _) => "nothing here (!)".to_owned(),
+        };
         table.row([
             cell(&row["name"]),
             cell(&row["runtime"]),
@@ -34,12 +34,29 @@ pub(crate) fn run(functions: &Functions) -> Result<(), Failure> {
     }
     table.print()?;
     if rows.iter().any(|row| row["runtime_exact"] == Value::Bool(false)) {
-        output::progress("(!) another version than the one asked for; `dormouse doctor` says what to install.");
+        output::progress("(!) not the version that was asked for; `dormouse doctor` says what to install");
     }
     Ok(())
 }
 
-/// Every function of the account, page by page.
+/// Every function of the account with what really runs it, page by page.
+fn with_runtimes(client: &Client) -> Result<Vec<Value>, Failure> {
+    let mut functions = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let query = next.iter().map(|next| ("next", next.clone())).collect();
+        let mut page = client.admin("GET", "/functions", query, None)?;
+        if let Some(Value::Array(items)) = page.get_mut("functions").map(Value::take) {
+            functions.extend(items);
+        }
+        match page["next"].as_str() {
+            Some(token) => next = Some(token.to_owned()),
+            None => return Ok(functions),
+        }
+    }
+}
+
+/// Every function of the account as the Lambda API lists it, page by page.
 pub(crate) fn all(client: &Client) -> Result<Vec<Value>, Failure> {
     let mut functions = Vec::new();
     let mut marker: Option<String> = None;
@@ -55,32 +72,4 @@ pub(crate) fn all(client: &Client) -> Result<Vec<Value>, Failure> {
             _ => return Ok(functions),
         }
     }
-}
-
-/// What each runtime really is on that host. Keys that may list functions need not be allowed to see the host, so a
-/// refusal leaves this column empty.
-fn runtimes(client: &Client) -> Vec<Value> {
-    match client.admin("GET", "/runtimes", Vec::new(), None) {
-        Ok(answer) => answer["runtimes"].as_array().cloned().unwrap_or_default(),
-        Err(_) => Vec::new(),
-    }
-}
-
-fn described(function: &Value, runtimes: &[Value]) -> Value {
-    let runtime = runtimes.iter().find(|runtime| runtime["name"] == function["Runtime"]);
-    let of_runtime = |key: &str| runtime.map(|runtime| runtime[key].clone()).unwrap_or_default();
-    json!({
-        "name": function["FunctionName"],
-        "arn": function["FunctionArn"],
-        "runtime": function["Runtime"],
-        "runs_on": of_runtime("version"),
-        "runtime_exact": of_runtime("exact"),
-        "handler": function["Handler"],
-        "memory_mb": function["MemorySize"],
-        "timeout_secs": function["Timeout"],
-        "state": function["State"],
-        "last_modified": function["LastModified"],
-        "code_sha256": function["CodeSha256"],
-        "description": function["Description"],
-    })
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::connect;
 use crate::args::Invoke;
-use crate::client::{Answer, Request, ServiceError, encode};
+use crate::client::{Answer, Request, encode};
 use crate::failure::Failure;
 use crate::output;
 use crate::payload::Payload;
@@ -14,9 +14,10 @@ pub(crate) fn run(invoke: &Invoke) -> Result<(), Failure> {
     let client = connect(&invoke.connection)?;
     let answer = client.send(request(invoke, payload))?;
     if answer.status >= 300 {
-        return Err(Failure::failed(ServiceError::of_json(&answer)));
+        return Err(Failure::failed(client.refusal(&answer)));
     }
-    if invoke.tail {
+    // As JSON, the answer holds it.
+    if invoke.tail && !invoke.connection.out.json() {
         print_tail(&answer);
     }
     if invoke.connection.out.json() {

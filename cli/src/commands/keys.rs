@@ -18,7 +18,7 @@ pub(crate) fn run(action: &KeysAction) -> Result<(), Failure> {
             shown_once(&made, connection.out.json())
         }
         KeysAction::List { account, connection } => {
-            let query = account.iter().map(|account| ("account", account.clone())).collect();
+            let query = account.iter().map(|account| ("account", account.to_string())).collect();
             let answer = connect(connection)?.admin("GET", "/keys", query, None)?;
             let columns =
                 [("ID", "access_key_id"), ("ACCOUNT", "account"), ("STATUS", "status"), ("CREATED", "created")];
@@ -26,11 +26,9 @@ pub(crate) fn run(action: &KeysAction) -> Result<(), Failure> {
         }
         KeysAction::Revoke { ids, connection } => {
             let client = connect(connection)?;
-            for id in ids {
-                client.admin("DELETE", &format!("/keys/{}", encode(id)), Vec::new(), None)?;
-                output::progress(format_args!("{id} revoked"));
-            }
-            Ok(())
+            output::each(ids, "revoked", connection.out.json(), |id| {
+                client.admin("DELETE", &format!("/keys/{}", encode(id)), Vec::new(), None)
+            })
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a stack is without a record of its own: the functions that carry its tag.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::roles;
 use crate::client::{CallError, Client, encode};
@@ -15,7 +15,12 @@ pub(super) const STACK_TAG: &str = "dormouse:stack";
 pub(super) const LOGICAL_ID_TAG: &str = "dormouse:logical-id";
 
 /// Deletes every function of the stack, and the roles that were made for them.
-pub(crate) fn delete(client: &Client, stack: &str) -> Result<(), Failure> {
+pub(crate) fn delete(client: &Client, stack: &str, as_json: bool) -> Result<(), Failure> {
+    let told = |id: &str, role: Option<&str>| match (as_json, role) {
+        (true, _) => output::json(&json!({ "id": id, "done": "deleted", "role": role })),
+        (false, Some(role)) => Ok(output::progress(format_args!("{id} deleted, with its role {role}"))),
+        (false, None) => Ok(output::progress(format_args!("{id} deleted"))),
+    };
     let mut count = 0_usize;
     for each in all(client)? {
         let (Some(name), Some(arn)) = (each["FunctionName"].as_str(), each["FunctionArn"].as_str()) else { continue };
@@ -25,14 +30,17 @@ pub(crate) fn delete(client: &Client, stack: &str) -> Result<(), Failure> {
             continue;
         }
         function(client, name).map_err(CallError::into_failure)?;
-        output::progress(format_args!("{name} deleted"));
         count += 1;
-        if let Some(logical_id) = tags[LOGICAL_ID_TAG].as_str() {
-            let role = roles::name(stack, logical_id)?;
-            if roles::delete(client, &role).map_err(CallError::into_failure)? {
-                output::progress(format_args!("role {role} deleted"));
-            }
-        }
+        let role = tags[LOGICAL_ID_TAG].as_str().map(|logical_id| roles::name(stack, logical_id)).transpose()?;
+        let deleted = |role: &String| roles::delete(client, role).map_err(CallError::into_failure);
+        let role_is_gone = role.as_ref().map_or(Ok(false), deleted)?;
+        told(name, role.as_deref().filter(|_| role_is_gone))?;
     }
-    if count == 0 { Err(Failure::failed(format!("no function carries the tag of a stack {stack}"))) } else { Ok(()) }
+    if count == 0 {
+        return Err(Failure::failed(format!(
+            "there is no stack {stack}: no function carries the tag {STACK_TAG}={stack}; `dormouse functions` lists what \
+             there is"
+        )));
+    }
+    Ok(())
 }

@@ -180,7 +180,8 @@ impl Reading {
                 Some(FUNCTION_TYPE) => {}
                 Some(other) => {
                     let line = kind.map_or(key.line, |kind| kind.line);
-                    let reason = format!("{} is a {other}, which is not supported yet; {FUNCTION_TYPE} is", key.text);
+                    let reason =
+                        format!("{} has the type {other}, which is not supported yet; {FUNCTION_TYPE} is", key.text);
                     self.wrong(line, reason);
                     continue;
                 }

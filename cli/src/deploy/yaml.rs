@@ -281,7 +281,7 @@ mod tests {
         {
             let error = parse(text).expect_err(text);
             assert!(error.reason.contains(part), "{text:?}: {}", error.reason);
-            assert!(error.line >= line.min(error.line) && error.line <= line + 1, "{text:?}: line {}", error.line);
+            assert!((line..=line + 1).contains(&error.line), "{text:?}: line {}", error.line);
         }
     }
 

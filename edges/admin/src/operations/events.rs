@@ -51,7 +51,11 @@ pub(super) async fn forget(call: &Call<'_>, id: &str) -> Result<Response, AdminE
 
 async fn named(call: &Call<'_>, id: &str) -> Result<RequestId, AdminError> {
     Query::read(&call.query, &[])?;
-    let id: RequestId = id.parse()?;
+    let id: RequestId = id.parse().map_err(|_| {
+        AdminError::Invalid(format!(
+            "{id:?} is not the id of an event: it takes the request id that the asynchronous invocation was answered with"
+        ))
+    })?;
     call.may(&call.caller.account, "event", &id.to_string()).await?;
     Ok(id)
 }

@@ -1,3 +1,6 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use dormouse_front::Response;
 use dormouse_functions::{FunctionVersion, Page};
 use serde_json::{Value, json};
@@ -6,6 +9,7 @@ use crate::access::Call;
 use crate::answer;
 use crate::error::AdminError;
 use crate::query::Query;
+use crate::surface::{RuntimeSummary, Runtimes};
 
 /// `GET functions[?next=TOKEN]`: functions with what really runs them.
 pub(super) async fn list(call: &Call<'_>) -> Result<Response, AdminError> {
@@ -14,20 +18,42 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response, AdminError> {
     call.may(account, "function", "*").await?;
     let page = Page { marker: query.text("next").map(str::to_owned), max_items: None };
     let found = call.parts.functions.list_functions(account, page, false).await?;
-    let functions: Vec<Value> = found.items.iter().map(|function| object(call, function)).collect();
+    let runtimes = runtimes_of(call, &found.items).await?;
+    let object = |function| object(function, &runtimes);
+    let functions: Vec<Value> = found.items.iter().map(object).collect();
     Ok(answer::json(&json!({ "functions": functions, "next": found.next_marker })))
 }
 
-fn object(call: &Call<'_>, function: &FunctionVersion) -> Value {
+/// What runs the functions, by the name of the runtime.
+async fn runtimes_of(
+    call: &Call<'_>,
+    functions: &[FunctionVersion],
+) -> Result<BTreeMap<String, RuntimeSummary>, AdminError> {
+    let names: BTreeSet<String> = functions.iter().map(|function| function.configuration.runtime.clone()).collect();
+    looked_for(call, |known| names.into_iter().filter_map(|name| Some((name.clone(), known.runtime(&name)?))).collect())
+        .await
+}
+
+/// Looking for interpreters executes programs, the first time.
+async fn looked_for<T: Send + 'static>(
+    call: &Call<'_>,
+    look: impl FnOnce(&dyn Runtimes) -> T + Send + 'static,
+) -> Result<T, AdminError> {
+    let runtimes = Arc::clone(&call.parts.runtimes);
+    let search = tokio::task::spawn_blocking(move || look(&*runtimes));
+    search.await.map_err(|error| AdminError::internal("the search for runtimes failed", &error))
+}
+
+fn object(function: &FunctionVersion, runtimes: &BTreeMap<String, RuntimeSummary>) -> Value {
     let configuration = &function.configuration;
-    let runtime = call.parts.runtimes.runtime(&configuration.runtime);
+    let runtime = runtimes.get(configuration.runtime.as_str());
     json!({
         "name": function.arn.name,
         "arn": function.arn.to_string(),
         "runtime": configuration.runtime,
-        "runs_on": runtime.as_ref().and_then(|runtime| runtime.version.as_deref()),
-        "runtime_exact": runtime.as_ref().is_some_and(|runtime| runtime.exact),
-        "remedy": runtime.as_ref().and_then(|runtime| runtime.remedy.as_deref()),
+        "runs_on": runtime.and_then(|runtime| runtime.version.as_deref()),
+        "runtime_exact": runtime.is_some_and(|runtime| runtime.exact),
+        "remedy": runtime.and_then(|runtime| runtime.remedy.as_deref()),
         "handler": configuration.handler,
         "memory_mb": configuration.memory_mb,
         "timeout_secs": configuration.timeout_secs,
@@ -40,5 +66,6 @@ fn object(call: &Call<'_>, function: &FunctionVersion) -> Value {
 pub(super) async fn runtimes(call: &Call<'_>) -> Result<Response, AdminError> {
     Query::read(&call.query, &[])?;
     call.may(&call.caller.account, "runtime", "*").await?;
-    Ok(answer::json(&json!({ "runtimes": call.parts.runtimes.all() })))
+    let all = looked_for(call, |known| known.all()).await?;
+    Ok(answer::json(&json!({ "runtimes": all })))
 }
