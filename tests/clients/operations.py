@@ -134,34 +134,6 @@ def logs_usage_and_metrics():
     assert urllib.request.urlopen(f"{ENDPOINT}/_dormouse/health").status == 200
 
 
-def the_command_line():
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        dormouse("init", "python")
-        made = os.listdir(folder)
-        assert "template.yaml" in made or len(made) == 1, made
-        if "template.yaml" not in made:
-            os.chdir(os.path.join(folder, made[0]))
-        dormouse("deploy", "--name", "shop")
-        names = [json.loads(line)["name"] for line in dormouse("functions", "--output", "json").stdout.splitlines()]
-        deployed = [n for n in names if n.startswith("shop-")]
-        assert deployed, names
-        ran = dormouse("invoke", deployed[0], "--payload", '{"name": "mouse"}')
-        json.loads(ran.stdout)
-        assert dormouse("invoke", "absent", check=False).returncode == 1
-        assert dormouse("invoke", check=False).returncode == 2
-        assert dormouse("invoke", deployed[0], "--payload", "-", input="{}").returncode == 0
-        dormouse("invoke", deployed[0], "--async")
-        eventually(lambda: sum("START" in line for line in lines_of_log(deployed[0])) >= 3)
-        assert dormouse("logs", deployed[0], "--since", "1h").stdout
-        for command in (("config",), ("doctor",), ("accounts", "list"), ("keys", "list"), ("completions", "bash")):
-            assert dormouse(*command, check=command[0] != "doctor").stdout
-        dormouse("delete", deployed[0])
-        assert dormouse("invoke", deployed[0], check=False).returncode == 1
-
-
 def backup_under_load_restores():
     import tempfile
 

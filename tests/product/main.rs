@@ -1,5 +1,6 @@
 //! The promises of the product, each kept by the real binary and shown by real clients.
 
+mod cli;
 mod durability;
 mod functions;
 mod identity;

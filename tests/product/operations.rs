@@ -105,6 +105,5 @@ super::shown_in_python! { "operations" on Options::default() =>
     ten_thousand_connections,
     the_aws_cli_works,
     logs_usage_and_metrics,
-    the_command_line,
     backup_under_load_restores,
 }
