@@ -151,7 +151,10 @@ fn runtime_check(name: &str, runtime: &RuntimeState) -> Check {
         Some(version) => (State::Weaker, format!("{version} stands in")),
         None => (State::Missing, "nothing on this host runs it".to_owned()),
     };
-    let remedy = runtime.remedy.clone();
+    let remedy = runtime.remedy.as_ref().map(|install| match state {
+        State::Weaker => format!("nothing, unless code needs exactly that version; then {install}"),
+        _ => install.clone(),
+    });
     Check { group: "runtime", name: name.to_owned(), state, required: false, detail, remedy }
 }
 
