@@ -20,7 +20,7 @@ demo: ## Build, start the platform in a temporary directory, deploy two function
 test: check ## Install what the tests need and run every test
 	@$(INSTALL) packages
 	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); \
-	  env $$sdk $$clients cargo test --workspace
+	  env $$sdk $$clients cargo test --workspace --no-fail-fast
 
 check: ## Format, lints, licences: what needs no running platform
 	cargo fmt --all --check
