@@ -1,11 +1,11 @@
 //! `backup` and `restore`: all that cannot be made again, in one file.
 //!
 //! The file is a zip: `dormouse.json` (what it is), `store.db` (one snapshot of the store), `blobs/` (uploaded code), and
-//! `master.key`, unless the operator keeps that elsewhere. Logs and usage records are not in it.
+//! `master.key` if that is asked for: whoever has both can be anyone. Logs and usage records are not in it.
 //!
 //! A backup is taken beside a running node, by another process. Code is named by its digest and written before its
-//! record, so what the snapshot names was there when it was taken; blobs are linked before and after it, so that what is
-//! removed meanwhile is still in the copy.
+//! record, so what the snapshot names was there when it was taken; what is removed from then on is held by the node until
+//! it is in the copy.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use dormouse_blob::Hold;
 use dormouse_store_sqlite::{FILE_NAME, backup_beside};
 use serde::{Deserialize, Serialize};
 use zip::write::SimpleFileOptions;
@@ -34,21 +35,24 @@ struct Manifest {
     program: String,
 }
 
-/// Copies everything of the data directory into one new file, readable by its owner alone. Gives its size in bytes.
+/// Copies everything of the data directory into one new file, readable by its owner alone; the master key only
+/// `with_key`. Gives its size in bytes.
 ///
 /// # Errors
 /// When there is no store, the file is there already, or something cannot be read or written; no file is left then.
-pub fn backup(config: &Config, to: &Path) -> Result<u64> {
+pub fn backup(config: &Config, to: &Path, with_key: bool) -> Result<u64> {
     ensure!(!to.exists(), "{} exists; name a file that does not", to.display());
     let store = config.data_dir.join(FILE_NAME);
     ensure!(store.is_file(), "{} holds no store; name the data directory with --data-dir", config.data_dir.display());
     let staging = Staging::new(&config.data_dir)?;
-    let mut blobs = BTreeMap::new();
-    staging.link_blobs(&config.blobs_dir().join("blobs"), &mut blobs)?;
+    let hold = Hold::take(&config.blobs_dir())?;
     let snapshot = staging.0.join(FILE_NAME);
     backup_beside(&config.data_dir, &snapshot)?;
+    let mut blobs = BTreeMap::new();
     staging.link_blobs(&config.blobs_dir().join("blobs"), &mut blobs)?;
-    let key = if config.master_key_file.is_none() { Some(config.master_key_path()) } else { None };
+    staging.link_blobs(&hold.blobs(), &mut blobs)?;
+    drop(hold);
+    let key = with_key.then(|| config.master_key_path());
 
     let partial = partial_path(to);
     let written = write(&partial, &snapshot, &blobs, key.as_deref()).and_then(|size| {
@@ -163,12 +167,13 @@ fn put(zip: &mut ZipWriter<impl Write + io::Seek>, name: &str, path: &Path, opti
     Ok(())
 }
 
-/// Fills a data directory that holds nothing from a backup.
+/// Fills a data directory that holds nothing from a backup. Gives whether the master key is there too; without it the
+/// operator has to put it there before the node is started.
 ///
 /// # Errors
 /// When the directory holds anything, or the file is no backup, a newer one than this program knows, or damaged. The
 /// directory is left empty then.
-pub fn restore(config: &Config, from: &Path) -> Result<()> {
+pub fn restore(config: &Config, from: &Path) -> Result<bool> {
     let dir = &config.data_dir;
     let mut entries = fs::read_dir(dir).into_iter().flatten();
     ensure!(entries.next().is_none(), "{} is not empty; name a directory that is, with --data-dir", dir.display());
@@ -176,8 +181,11 @@ pub fn restore(config: &Config, from: &Path) -> Result<()> {
     let mut zip =
         ZipArchive::new(io::BufReader::new(file)).with_context(|| format!("{} is no backup", from.display()))?;
     check_manifest(&mut zip, from)?;
-    // As `up` makes it: sandboxes of other users pass through it to their code.
-    fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("{} cannot be made", dir.display()))?;
     let unpacked = unpack(&mut zip, config);
     if unpacked.is_err() {
         for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
@@ -185,7 +193,7 @@ pub fn restore(config: &Config, from: &Path) -> Result<()> {
             let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         }
     }
-    unpacked
+    unpacked.map(|()| config.master_key_path().is_file())
 }
 
 fn check_manifest(zip: &mut ZipArchive<impl io::Read + io::Seek>, from: &Path) -> Result<()> {
@@ -268,20 +276,25 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (config_1, _open) = data(dir.path());
         let file = dir.path().join("backup");
-        let size = backup(&config_1, &file).expect("a backup");
+        let size = backup(&config_1, &file, true).expect("a backup");
         assert_eq!(fs::metadata(&file).expect("there").len(), size);
         let names: Vec<_> =
             fs::read_dir(&config_1.data_dir).expect("readable").flatten().map(|e| e.file_name()).collect();
         assert!(names.iter().all(|name| !name.to_string_lossy().starts_with(".backup")), "{names:?}");
 
+        let without = dir.path().join("without");
+        backup(&config_1, &without, false).expect("a backup");
+        let config_3 = config(&dir.path().join("keyless"));
+        assert!(!restore(&config_3, &without).expect("restored"), "the key is not in it");
+
         let config_2 = config(&dir.path().join("restored"));
-        restore(&config_2, &file).expect("restored");
+        assert!(restore(&config_2, &file).expect("restored"));
         assert_eq!(fs::read_to_string(config_2.data_dir.join("blobs/ab/abc")).expect("there"), "code");
         assert_eq!(fs::read_to_string(config_2.master_key_path()).expect("there"), "key");
         SqliteStore::open(&config_2.data_dir, Settings::default()).expect("a store");
         let told = restore(&config_2, &file).expect_err("a refusal").to_string();
         assert!(told.contains("is not empty"), "{told}");
-        let told = backup(&config_1, &file).expect_err("a refusal").to_string();
+        let told = backup(&config_1, &file, true).expect_err("a refusal").to_string();
         assert!(told.contains("exists"), "{told}");
     }
 
@@ -290,7 +303,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (config_1, _open) = data(dir.path());
         let file = dir.path().join("backup");
-        backup(&config_1, &file).expect("a backup");
+        backup(&config_1, &file, true).expect("a backup");
         let whole = fs::read(&file).expect("readable");
         let config_2 = config(&dir.path().join("restored"));
         let mut damaged = whole.clone();
@@ -306,7 +319,7 @@ mod tests {
     #[test]
     fn a_directory_without_a_store_is_named() {
         let dir = tempfile::tempdir().expect("a directory");
-        let told = backup(&config(dir.path()), &dir.path().join("b")).expect_err("a refusal").to_string();
+        let told = backup(&config(dir.path()), &dir.path().join("b"), false).expect_err("a refusal").to_string();
         assert!(told.contains("holds no store"), "{told}");
     }
 

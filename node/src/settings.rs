@@ -44,6 +44,8 @@ pub(crate) fn front(config: &Config) -> FrontSettings {
         idle_timeout: millis(front.idle_timeout_ms),
         body_grace: millis(front.body_timeout_ms),
         body_min_bytes_per_sec: front.body_min_bytes_per_sec.0,
+        body_memory_bytes: front.body_memory_mb.bytes(),
+        body_memory_wait: millis(front.body_memory_wait_ms),
         write_timeout: millis(front.write_timeout_ms),
         handshake_timeout: millis(front.handshake_timeout_ms),
     }
@@ -82,6 +84,7 @@ pub(crate) fn functions(config: &Config, host_memory_mb: u64) -> FunctionSetting
         throttle_delay_min: secs(asynchronous.min_backoff_secs),
         throttle_delay_max: secs(asynchronous.max_backoff_secs),
         async_concurrency: asynchronous.workers as usize,
+        async_lease: secs(asynchronous.lease_secs),
         dead_event_retention: DAY * asynchronous.dead_event_retention_days,
         ..FunctionSettings::new(config.data_dir.join("cache/code"))
     }

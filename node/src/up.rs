@@ -31,11 +31,11 @@ use dormouse_model::{Clock, SystemClock};
 use dormouse_process::{Doors, PlatformEndpoint, ProcessDriver};
 use dormouse_store::Store;
 use dormouse_store_sqlite::SqliteStore;
-use dormouse_telemetry::{FileLogs, FileUsage, FunctionLogs, Metrics, UsageRecords};
+use dormouse_telemetry::{FileLogs, FileUsage, FunctionLogs, Metrics, UsageRecords, names};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Endpoint};
-use crate::doctor::{is_required, spawner_command};
+use crate::doctor::{is_required, spawner_command, unknown_layer};
 use crate::doors::BackDoor;
 use crate::egress::HostEgress;
 use crate::roles::LambdaRoles;
@@ -74,7 +74,7 @@ pub async fn up(config: Config, announce: impl FnOnce(&Announcement)) -> Result<
     let mut stop = StopSignals::new()?;
     raise_open_files();
     let listener = Listener::bind(config.listen)?;
-    make_data_dir(&config.data_dir)?;
+    private_dir(&config.data_dir)?;
     let address = SocketAddr::new(config.listen.ip(), listener.address().port());
     let endpoint = public_endpoint(&config, address);
     let (node, first) = build(&config, &endpoint).await?;
@@ -92,6 +92,8 @@ pub async fn up(config: Config, announce: impl FnOnce(&Announcement)) -> Result<
 async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, FirstStart)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
+    metrics.gauge(&names::BUILD).with([env!("CARGO_PKG_VERSION")]).set(1);
+    metrics.gauge(&names::STARTED).with([]).set(i64::try_from(clock.now().as_secs()).unwrap_or(i64::MAX));
     let data_dir = config.data_dir.clone();
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&data_dir, Default::default())).await??;
     let store: Arc<dyn Store> = Arc::new(store);
@@ -183,6 +185,11 @@ async fn start_jailer(config: &Config, state_dir: &Path) -> Result<Jailer> {
         JailerConfig { uid_base: sandbox.uid_base, uid_count: sandbox.uid_count, ..JailerConfig::new(state_dir) };
     let jailer = Jailer::start(spawner_command(), jail).await?;
     let root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if let Some(unknown) = unknown_layer(config, jailer.layers()) {
+        bail!(
+            "sandbox.require names {unknown:?}, and there is no layer of that name; `dormouse doctor` names them all"
+        );
+    }
     for layer in jailer.layers() {
         let why = match &layer.state {
             LayerState::Holds => continue,
@@ -190,10 +197,10 @@ async fn start_jailer(config: &Config, state_dir: &Path) -> Result<Jailer> {
         };
         if is_required(config, &layer.name, root) {
             bail!(
-                "the layer {} of sandboxes does not hold on this host: {why}. {}. Or leave it out of sandbox.require, which \
-                 `dormouse config` shows",
+                "the layer {} of sandboxes does not hold on this host: {why}; to change that: {}. To start without it, list in \
+                 sandbox.require only the layers that must hold; `dormouse doctor` names them all",
                 layer.name,
-                layer.remedy.as_deref().unwrap_or("See `dormouse doctor`")
+                layer.remedy.as_deref().unwrap_or("see `dormouse doctor`")
             );
         }
         tracing::warn!(layer = layer.name, why, "a layer of sandboxes does not hold on this host");
@@ -270,15 +277,14 @@ fn announcement(config: &Config, endpoint: &PlatformEndpoint, first: &FirstStart
     Ok(announcement)
 }
 
-/// Readable by others only as far as sandboxes need it: the parts that hold secrets have modes of their own.
-fn make_data_dir(dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir).with_context(|| format!("the data directory {} cannot be made", dir.display()))
-}
-
+/// Makes a directory that only this user can enter. What sandboxes see of it is mounted for them, so they need not pass
+/// through it.
 fn private_dir(dir: &Path) -> Result<std::path::PathBuf> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("{} cannot be made", dir.display()))?;
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).with_context(|| {
+        format!("{} cannot be used: it has to be writable and to belong to this user", dir.display())
+    })?;
     Ok(dir.to_owned())
 }
 

@@ -92,3 +92,42 @@ def events_of_a_stopped_function_are_kept():
 
     dormouse("events", "drop", sent)
     assert dead(name) == []
+
+
+def destinations_get_the_record():
+    lam = client("lambda")
+    keeper = function("import json\ndef handler(e, c): print('record', json.dumps(e))")
+    name = function("def handler(e, c):\n  if e['n'] == 0: raise ValueError('no zeros')\n  return 100 // e['n']")
+    arn = lambda f: f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{f}"
+    lam.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=1,
+        DestinationConfig={"OnSuccess": {"Destination": arn(keeper)}, "OnFailure": {"Destination": arn(keeper)}})
+    good = invoke(name, {"n": 4}, InvocationType="Event")["ResponseMetadata"]["RequestId"]
+    bad = invoke(name, {"n": 0}, InvocationType="Event")["ResponseMetadata"]["RequestId"]
+    from cli import lines_of_log
+
+    def records():
+        found = [json.loads(line.split("record ")[1]) for line in lines_of_log(keeper) if "record " in line]
+        by_id = {record["requestContext"]["requestId"]: record for record in found}
+        return by_id if {good, bad} <= by_id.keys() else None
+
+    found = eventually(records)
+    context = found[good]["requestContext"]
+    assert context["condition"] == "Success" and context["approximateInvokeCount"] == 1, context
+    assert context["functionArn"] == arn(name) + ":$LATEST", context
+    assert found[good]["version"] == "1.0" and found[good]["requestPayload"] == {"n": 4}
+    assert found[good]["responsePayload"] == 25
+    assert found[good]["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST"}
+    context = found[bad]["requestContext"]
+    assert context["condition"] == "RetriesExhausted" and context["approximateInvokeCount"] == 2, context
+    assert found[bad]["responseContext"]["functionError"] == "Unhandled"
+    assert found[bad]["responsePayload"]["errorMessage"] == "no zeros"
+
+
+def events_that_would_become_too_old_are_given_up():
+    """The next try would come after 120 s, and an event may become 60 s old."""
+    name = function("def handler(e, c): raise ValueError('always')")
+    client("lambda").put_function_event_invoke_config(FunctionName=name, MaximumEventAgeInSeconds=60)
+    sent = invoke(name, {}, InvocationType="Event")["ResponseMetadata"]["RequestId"]
+    event = eventually(lambda: dead(name))[0]
+    assert event["id"] == sent and event["reason"] == "EventAgeExceeded" and event["attempts"] == 1, event

@@ -89,6 +89,30 @@ def ten_thousand_connections():
         connection.close()
 
 
+def an_instance_that_ended_is_not_used_again():
+    name = function(
+        "import os, threading, time\n"
+        "def leave():\n  time.sleep(0.05)\n  os._exit(3)\n"
+        "def handler(e, c):\n"
+        "  if e == 'leave': threading.Thread(target=leave).start()\n"
+        "  return 'answered'")
+
+    def lives():
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if f"AWS_LAMBDA_FUNCTION_NAME={name}\0".encode() in open(f"/proc/{pid}/environ", "rb").read():
+                    return True
+            except OSError:
+                pass
+        return False
+
+    assert result(name, "stay") == "answered" and lives()
+    for _ in range(3):
+        assert result(name, "leave") == "answered"
+        eventually(lambda: not lives())
+        assert result(name, "stay") == "answered"
+
+
 def aws(*arguments):
     program = os.path.join(os.path.dirname(sys.executable), "aws")
     ran = subprocess.run([program, *arguments], capture_output=True, text=True)
@@ -130,7 +154,9 @@ def logs_usage_and_metrics():
                                 if u.get("function") == name])
     assert bills[0]["invocations"] == 1 and bills[0]["cold_starts"] == 1, bills
     metrics = urllib.request.urlopen(f"{ENDPOINT}/_dormouse/metrics").read().decode()
-    assert "dormouse_" in metrics and "# TYPE" in metrics, metrics[:500]
+    for line in ('dormouse_build_info{version="', "dormouse_start_time_seconds ", 'dormouse_instances{state="idle"} 1',
+                 f'dormouse_concurrency{{account="{ACCOUNT}"}} 0', "# TYPE dormouse_invocations_total counter"):
+        assert line in metrics, (line, metrics)
     assert urllib.request.urlopen(f"{ENDPOINT}/_dormouse/health").status == 200
 
 
@@ -150,7 +176,7 @@ def backup_under_load_restores():
     with tempfile.TemporaryDirectory() as folder:
         archive = os.path.join(folder, "backup")
         try:
-            dormouse("backup", archive)
+            dormouse("backup", archive, "--data-dir", os.environ["DORMOUSE_DATA_DIR"], "--with-master-key")
         finally:
             stop.set()
             for sender in senders:
@@ -166,3 +192,123 @@ def backup_under_load_restores():
         finally:
             up.terminate()
             assert up.wait(timeout=60) == 0
+
+
+def full_disk_is_refused_and_recovers():
+    """The data directory is a small file system in the platform's own mount namespace."""
+    data = f"/proc/{os.environ['DORMOUSE_PID']}/root{os.environ['DORMOUSE_DATA_DIR']}"
+    name = function("def handler(e, c): print('ran', e['n'])")
+    accepted = set()
+
+    def send(n):
+        try:
+            if invoke(name, {"n": n, "filler": "x" * 50_000}, InvocationType="Event")["StatusCode"] == 202:
+                accepted.add(n)
+        except ClientError as error:
+            return error.response
+
+    assert send(0) is None
+    filler = os.path.join(data, "filler")
+    refused = None
+    with open(filler, "wb", buffering=0) as file:
+        for n in range(1, 1000):
+            try:
+                while True:
+                    file.write(b"x" * 65536)
+            except OSError as error:
+                assert error.errno == 28, error
+            refused = send(n)
+            if refused is not None:
+                break
+    assert refused is not None, "a full disk was not noticed"
+    assert refused["ResponseMetadata"]["HTTPStatusCode"] in (500, 503), refused
+    assert refused["Error"]["Code"] == "ServiceException", refused
+    assert "full" in refused["Error"]["Message"] or "space" in refused["Error"]["Message"], refused
+    # What is warm keeps answering.
+    assert result(name, {"n": -1}) is None
+    os.remove(filler)
+    eventually(lambda: send(1000) is None)
+
+    def ran():
+        return {int(line.split("ran ")[1]) for line in lines_of_log(name) if line.startswith("ran ")}
+
+    # What was said into a log while the disk was full may be lost; what was accepted is not.
+    eventually(lambda: 1000 in ran(), within=60)
+    assert json.loads(dormouse("functions", "--output", "json").stdout.splitlines()[0])["name"] == name
+
+
+def served_over_tls():
+    import ssl
+
+    name = function("import boto3\ndef handler(e, c): return e")
+    assert ENDPOINT.startswith("https://") and result(name, "sealed") == "sealed"
+    host, port = ENDPOINT.removeprefix("https://").split(":")
+    first = ssl.get_server_certificate((host, int(port)))
+    certificate, key = os.environ["CERTIFICATE"], os.environ["KEY"]
+    os.replace(certificate + ".next", certificate)
+    os.replace(key + ".next", key)
+    second = eventually(lambda: (now := ssl.get_server_certificate((host, int(port)))) != first and now)
+    os.environ["AWS_CA_BUNDLE"] = certificate
+    assert open(certificate).read().strip() == second.strip()
+    assert result(name, "sealed anew") == "sealed anew"
+
+
+def control_plane_calls_are_recorded():
+    secret = unique("never-to-be-written-down")
+    name = function("def handler(e, c): return e", Environment={"Variables": {"TOKEN": secret}})
+    iam = client("iam")
+    user = unique("user")
+    iam.create_user(UserName=user)
+    made = iam.create_access_key(UserName=user)["AccessKey"]
+    with expect_error("ResourceNotFoundException"):
+        client("lambda").get_function(FunctionName="absent")
+    path = os.path.join(os.environ["DORMOUSE_DATA_DIR"], "audit", "audit.jsonl")
+    wanted = {"lambda:CreateFunction", "iam:CreateUser", "iam:CreateAccessKey", "lambda:GetFunction"}
+
+    def records():
+        found = [json.loads(line) for line in open(path).read().splitlines()]
+        return found if wanted <= {record["action"] for record in found} else None
+
+    found = eventually(records)
+    text = open(path).read()
+    for hidden in (secret, made["SecretAccessKey"], os.environ["AWS_SECRET_ACCESS_KEY"]):
+        assert hidden not in text
+    created = next(r for r in found if r["action"] == "lambda:CreateFunction")
+    assert created["resource"].endswith(f":function:{name}") and created["error"] is None, created
+    assert created["access_key_id"] == os.environ["AWS_ACCESS_KEY_ID"] and created["source_ip"] == "127.0.0.1", created
+    missed = next(r for r in found if r["action"] == "lambda:GetFunction" and r["error"])
+    assert missed["error"] == "ResourceNotFoundException", missed
+
+
+def calls_are_billed():
+    name = function("def handler(e, c): return e")
+    for n in range(3):
+        result(name, n)
+    tariff = os.path.join(os.path.dirname(__file__), "..", "..", "packaging", "tariff.example.toml")
+
+    def bill():
+        lines = dormouse("usage", "--tariff", tariff, "--output", "json").stdout.splitlines()
+        return next((b for b in map(json.loads, lines) if b.get("function") == name and b["invocations"] == 3), None)
+
+    found = eventually(bill)
+    assert found["cost"] > 0, found
+
+
+def large_uploads_wait_for_each_other():
+    """Six uploads of some 12 MB into a node that holds 16 MB of them: all come through, one after the other."""
+    made, role_arn, package = [], role(), zip_of({"index.py": "def handler(e, c): return e"})
+    noise = io.BytesIO(package)
+    with zipfile.ZipFile(noise, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr("noise", os.urandom(9_000_000))
+
+    def upload(n):
+        client("lambda").create_function(FunctionName=f"large-{n}", Runtime="python3.11", Handler="index.handler",
+                                         Role=role_arn, Code={"ZipFile": noise.getvalue()})
+        made.append(n)
+
+    uploads = [threading.Thread(target=upload, args=(n,)) for n in range(6)]
+    for thread in uploads:
+        thread.start()
+    for thread in uploads:
+        thread.join()
+    assert sorted(made) == list(range(6)), made

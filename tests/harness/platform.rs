@@ -33,6 +33,9 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// Who runs it.
     pub user: User,
+    /// Shell commands that run first, in the directory that holds `data` and in a mount namespace of the platform's own.
+    /// Takes root.
+    pub mounts: Option<String>,
 }
 
 impl Options {
@@ -40,6 +43,12 @@ impl Options {
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         let variable = format!("DORMOUSE_{}", name.replace('.', "__").to_uppercase());
         self.settings.push((variable, value.to_string()));
+        self
+    }
+
+    /// Over other file systems, such as one that is small.
+    pub fn mounting(mut self, commands: &str) -> Self {
+        self.mounts = Some(commands.to_owned());
         self
     }
 
@@ -218,7 +227,16 @@ fn path() -> String {
 fn launch(options: &Options, home: &Path, listen: &str) -> Result<(Child, Value)> {
     let data_dir = home.join("data");
     let stderr = std::fs::OpenOptions::new().create(true).append(true).open(home.join("stderr.log"))?;
-    let mut command = Command::new(binary());
+    let mut command = match &options.mounts {
+        None => Command::new(binary()),
+        Some(commands) => {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", "sh", "-e", "-c"]);
+            // What is executed at last keeps the process id of the first.
+            command.arg(format!("{commands}\nexec \"$0\" \"$@\"")).arg(binary());
+            command
+        }
+    };
     command.arg("up").arg("--data-dir").arg(&data_dir).args(["--listen", listen, "--output", "json"]);
     command.env_clear().env("PATH", path()).env("HOME", home).current_dir(home);
     for name in ["DORMOUSE_SDK__PYTHON", "DORMOUSE_SDK__NODEJS"] {

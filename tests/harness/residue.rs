@@ -17,7 +17,7 @@ impl Residue {
         Self { home: platform.home().to_owned() }
     }
 
-    /// No process, mount or loop device of the platform is left. The kernel takes a moment to reap what was killed.
+    /// No process, mount, loop device or cgroup of the platform is left. The kernel takes a moment to reap what was killed.
     pub fn is_gone(&self) -> Result<()> {
         let mut left = self.left();
         for _ in 0..500 {
@@ -51,27 +51,16 @@ impl Residue {
                 left.push(format!("{} on {}", device.display(), file.trim()));
             }
         }
-        let tag = std::fs::read_to_string(self.home.join("data/sandboxes/tag")).unwrap_or_default();
-        if !tag.trim().is_empty() {
-            left.extend(cgroups(Path::new("/sys/fs/cgroup"), tag.trim()));
-        }
+        // The platform writes down where it makes cgroups before it makes any.
+        let recorded = std::fs::read(self.home.join("data/sandboxes/cgroups.json")).unwrap_or_default();
+        let made: Vec<PathBuf> = serde_json::from_slice(&recorded).unwrap_or_default();
+        left.extend(made.iter().filter(|dir| dir.exists()).map(|dir| format!("cgroup {}", dir.display())));
         left
     }
 
     fn is_named_in(&self, text: &str) -> bool {
         text.contains(&*self.home.to_string_lossy())
     }
-}
-
-fn cgroups(dir: &Path, tag: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in entries(dir).into_iter().filter(|entry| entry.is_dir() && !entry.is_symlink()) {
-        if entry.file_name().is_some_and(|name| name.to_string_lossy().contains(tag)) {
-            found.push(format!("cgroup {}", entry.display()));
-        }
-        found.extend(cgroups(&entry, tag));
-    }
-    found
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {

@@ -6,10 +6,26 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use dormouse_tests::{Client, Dormouse, Options};
 
-super::shown_in_python! { "durability" on Options::default() =>
+super::shown_in_python! { "durability" on at_once() =>
     accepted_events_run,
     failed_events_are_tried_again_and_kept,
     events_of_a_stopped_function_are_kept,
+    destinations_get_the_record,
+}
+
+mod with_long_delays {
+    use dormouse_tests::Options;
+
+    crate::shown_in_python! {
+        "durability" on Options::default().with("functions.async.retry_delays_secs", 120) =>
+        events_that_would_become_too_old_are_given_up,
+    }
+}
+
+/// The delays that are minutes in production.
+fn at_once() -> Options {
+    let options = Options::default().with("functions.async.retry_delays_secs", 0);
+    options.with("functions.async.lease_secs", 2)
 }
 
 /// Senders count what was accepted, from outside; the platform is killed while they send, again and again. In the end
@@ -18,7 +34,7 @@ super::shown_in_python! { "durability" on Options::default() =>
 fn kill_nine_loses_no_accepted_event() -> Result<()> {
     let seconds = std::env::var("DORMOUSE_SOAK_SECS").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
     let until = Instant::now() + Duration::from_secs(seconds);
-    let mut platform = Dormouse::start()?;
+    let mut platform = Dormouse::start_with(at_once())?;
     Client::of(&platform).python_with("durability", "create_failing", &[("FUNCTION", "failing".to_owned())])?;
     let mut accepted = BTreeSet::new();
     let mut crashes: u64 = 0;

@@ -8,9 +8,13 @@ use crate::output;
 /// Reads the data directory itself, so that it works beside a running platform and without one.
 pub(crate) fn run(backup: &Backup) -> Result<(), Failure> {
     let config = resolution(&backup.settings)?.config;
-    output::progress(format_args!("copying {}", config.data_dir.display()));
-    let size_bytes =
-        dormouse_node::backup(&config, &backup.path).map_err(|error| Failure::failed(format!("{error:#}")))?;
+    output::progress(format_args!("copying {} to {}", config.data_dir.display(), backup.path.display()));
+    let size_bytes = dormouse_node::backup(&config, &backup.path, backup.with_master_key)
+        .map_err(|error| Failure::failed(format!("{error:#}")))?;
+    if !backup.with_master_key {
+        let key = config.master_key_path();
+        output::progress(format_args!("the master key is not in it: keep a copy of {} elsewhere", key.display()));
+    }
     if backup.settings.out.json() {
         return output::json(&json!({ "path": backup.path.display().to_string(), "size_bytes": size_bytes }));
     }

@@ -85,6 +85,7 @@ impl AdminSurface {
         match route(&request.parts.method, request.parts.uri.path())? {
             Route::Health => Ok(answer::json(&json!({ "status": "ok", "version": self.parts.version }))),
             Route::Metrics if self.parts.public_metrics || request.peer.is_loopback() => {
+                self.parts.functions.measure();
                 Ok(response(StatusCode::OK, METRICS_TYPE, self.parts.metrics.render()))
             }
             Route::Metrics => Err(AdminError::NotLoopback),

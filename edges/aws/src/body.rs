@@ -1,5 +1,7 @@
 //! The limits of bodies, and the errors of those that are not read.
 
+use std::time::Duration;
+
 use dormouse_front::BodyError;
 use http::StatusCode;
 
@@ -38,6 +40,10 @@ pub(crate) fn not_read(service: ServiceId, operation: &str, error: &BodyError) -
             };
             let message = format!("Request must be smaller than {limit_bytes} bytes for the {operation} operation");
             ApiError::shared(StatusCode::PAYLOAD_TOO_LARGE, name, message)
+        }
+        BodyError::NoRoom => {
+            let message = "This node reads as many large requests as it has memory for. Try again soon.";
+            ApiError::shared(error.status(), "ServiceException", message).retry_after(Duration::from_secs(1))
         }
         slow_or_broken => ApiError::shared(error.status(), "RequestTimeoutException", format!("{slow_or_broken}.")),
     }

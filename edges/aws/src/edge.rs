@@ -56,10 +56,8 @@ impl AwsEdge {
         Self { parts, rows: rows.collect() }
     }
 
-    /// `read` becomes true once nothing of the body is left on the connection.
-    async fn answer(&self, request: Request, read: &mut bool) -> Result<Response, Refused> {
+    async fn answer(&self, request: Request) -> Result<Response, Refused> {
         let mut request = request;
-        *read = request.body.announced_bytes() == Some(0);
         let raw_query = request.parts.uri.query().unwrap_or_default();
         let query = protocol::parse_pairs(raw_query)
             .map_err(|error| Refused(ServiceId::Lambda, ApiError::serialization(format!("{error}."))))?;
@@ -74,19 +72,18 @@ impl AwsEdge {
         };
         let routed = match router::route(&head) {
             Route::Operation { service, operation, labels } => Routed { service, operation, labels, query },
-            Route::Form { service } => return self.form(request, service, query, read).await,
+            Route::Form { service } => return self.form(request, service, query).await,
             Route::UnknownService(service) => {
                 return Ok(foreign::not_there(&service, &request.parts.headers, request.id).map(ResponseBody::from));
             }
             Route::UnknownPath { service } => return Err(Refused(service, unknown_path(&request.parts))),
         };
         match (routed.service, routed.operation.name.as_str()) {
-            (ServiceId::Lambda, invoke::INVOKE | invoke::INVOKE_ASYNC) => self.invoke(request, routed, read).await,
+            (ServiceId::Lambda, invoke::INVOKE | invoke::INVOKE_ASYNC) => self.invoke(request, routed).await,
             (service, name) => {
                 request.body.limit(body::limit_of(service, routed.operation) as u64);
-                let body = read_body(&mut request, read)
-                    .await
-                    .map_err(|e| Refused(service, body::not_read(service, name, &e)))?;
+                let body =
+                    read_body(&mut request).await.map_err(|e| Refused(service, body::not_read(service, name, &e)))?;
                 self.operate(request, routed, body).await
             }
         }
@@ -98,11 +95,10 @@ impl AwsEdge {
         request: Request,
         service: ServiceId,
         query: Vec<(String, String)>,
-        read: &mut bool,
     ) -> Result<Response, Refused> {
         let mut request = request;
         request.body.limit(body::FORM_BYTES as u64);
-        let body = read_body(&mut request, read)
+        let body = read_body(&mut request)
             .await
             .map_err(|error| Refused(service, body::not_read(service, "query", &error)))?;
         // Whoever does not sign learns nothing else.
@@ -134,7 +130,6 @@ impl AwsEdge {
         };
         let incoming = Incoming { labels: &labels, query: &query, headers: &request.parts.headers, body: &body };
         let input = protocol::read_input(service.table(), operation, &incoming);
-        drop(body);
         let input = match input {
             Ok(input) => input,
             Err(error) => {
@@ -142,10 +137,12 @@ impl AwsEdge {
                 return Err(Refused(service, error));
             }
         };
-        // What has begun is brought to its end, and recorded, even if the client hangs up.
+        // What has begun is brought to its end, and recorded, even if the client hangs up. A large body keeps its share of
+        // the front door's memory until then: the input is about as large.
         let id = request.id;
         let work = async move {
             let answered = row.run(call.clone(), input).await;
+            drop(body);
             audit::record(&call, row.action, answered.as_ref().err());
             answered
         };
@@ -158,7 +155,7 @@ impl AwsEdge {
     }
 
     /// `Invoke` and `InvokeAsync`.
-    async fn invoke(&self, request: Request, routed: Routed, read: &mut bool) -> Result<Response, Refused> {
+    async fn invoke(&self, request: Request, routed: Routed) -> Result<Response, Refused> {
         let mut request = request;
         let refused = |error| Refused(ServiceId::Lambda, error);
         let older = routed.operation.name == invoke::INVOKE_ASYNC;
@@ -170,7 +167,7 @@ impl AwsEdge {
         };
         // What is wrong with the head is told to those only who may ask; until then the largest limit holds.
         request.body.limit(head.as_ref().map_or(invoke::LARGEST_PAYLOAD, InvokeHead::payload_limit) as u64);
-        let body = read_body(&mut request, read).await;
+        let body = read_body(&mut request).await;
         let body = body.map_err(|error| refused(body::not_read(ServiceId::Lambda, &routed.operation.name, &error)))?;
         let call = self.call(&request, ServiceId::Lambda, routed.operation, &body).await?;
         let incoming =
@@ -248,14 +245,8 @@ impl Surface for AwsEdge {
             service = tracing::field::Empty,
             operation = tracing::field::Empty
         );
-        let mut read = false;
-        let answered = self.answer(request, &mut read).instrument(span).await;
-        let mut response = answered.unwrap_or_else(|refused| refused.into_response(id));
-        if !read {
-            // What is left of the body makes the connection useless for the next request, and the client has to know.
-            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-        }
-        response
+        let answered = self.answer(request).instrument(span).await;
+        answered.unwrap_or_else(|refused| refused.into_response(id))
     }
 }
 
@@ -273,10 +264,8 @@ fn unknown_path(parts: &http::request::Parts) -> ApiError {
     ApiError::shared(StatusCode::NOT_FOUND, "UnknownOperationException", message)
 }
 
-async fn read_body(request: &mut Request, read: &mut bool) -> Result<Bytes, dormouse_front::BodyError> {
-    let body = std::mem::replace(&mut request.body, Bytes::new().into()).collect().await;
-    *read = body.is_ok();
-    body
+async fn read_body(request: &mut Request) -> Result<Bytes, dormouse_front::BodyError> {
+    std::mem::replace(&mut request.body, Bytes::new().into()).collect().await
 }
 
 fn header_lines(parts: &http::request::Parts) -> Vec<(&str, &[u8])> {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::FrontSettings;
 use crate::pace::{Pace, Patience};
+use crate::room::{BodyRoom, Share};
 
 /// The body of a request. It is read from the client only as fast as it is asked for, and `100 Continue` is sent when it
 /// is first asked for.
@@ -28,6 +29,7 @@ struct Client {
     incoming: Incoming,
     settings: Arc<FrontSettings>,
     pace: Arc<Pace>,
+    room: Arc<BodyRoom>,
     patience: Patience,
     sleep: Option<Pin<Box<Sleep>>>,
     ended: bool,
@@ -48,6 +50,9 @@ pub enum BodyError {
         /// What is needed.
         bytes_per_sec: u64,
     },
+    /// 503. Nothing was read.
+    #[error("this node reads as many large requests as it has memory for; try again soon")]
+    NoRoom,
     /// 400, though hardly anyone is there to read it.
     #[error("the body of the request broke off: {0}")]
     BrokeOff(String),
@@ -59,16 +64,22 @@ impl BodyError {
         match self {
             Self::TooLarge { .. } => http::StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow { .. } => http::StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoom => http::StatusCode::SERVICE_UNAVAILABLE,
             Self::BrokeOff(_) => http::StatusCode::BAD_REQUEST,
         }
     }
 }
 
 impl RequestBody {
-    pub(crate) fn from_client(incoming: Incoming, settings: Arc<FrontSettings>, pace: Arc<Pace>) -> Self {
+    pub(crate) fn from_client(
+        incoming: Incoming,
+        settings: Arc<FrontSettings>,
+        pace: Arc<Pace>,
+        room: Arc<BodyRoom>,
+    ) -> Self {
         let limit_bytes = settings.max_body_bytes;
         let ended = incoming.is_end_stream();
-        let client = Client { incoming, settings, pace, patience: Patience::default(), sleep: None, ended };
+        let client = Client { incoming, settings, pace, room, patience: Patience::default(), sleep: None, ended };
         Self { source: Source::Client(Box::new(client)), limit_bytes, received_bytes: 0 }
     }
 
@@ -104,8 +115,24 @@ impl RequestBody {
         Ok(next)
     }
 
-    /// All of it.
-    pub async fn collect(mut self) -> Result<Bytes, BodyError> {
+    /// All of it. A large body first waits for room, and counts until the last part of the bytes is dropped.
+    pub async fn collect(self) -> Result<Bytes, BodyError> {
+        let share = self.share().await?;
+        let bytes = self.gather().await?;
+        Ok(match share {
+            Some(share) => share.keep_for(bytes),
+            None => bytes,
+        })
+    }
+
+    /// Room for all that may come. What is over the limit gets none, because it is not read.
+    async fn share(&self) -> Result<Option<Share>, BodyError> {
+        let Source::Client(client) = &self.source else { return Ok(None) };
+        let most = self.announced_bytes().unwrap_or(self.limit_bytes);
+        if most > self.limit_bytes { Ok(None) } else { client.room.take(most, &client.settings).await }
+    }
+
+    async fn gather(mut self) -> Result<Bytes, BodyError> {
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.chunk().await? else { return Ok(first) };
         // What the client announced is only a promise: no more room than this is made for it ahead.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dormouse_model::{Clock, RequestId};
 use dormouse_telemetry::{Counter, Gauge, Histogram, Metrics, names};
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,12 +19,14 @@ use tokio::time::Instant;
 use crate::front::Stage;
 use crate::guard::Guard;
 use crate::pace::{Pace, Phase};
+use crate::room::BodyRoom;
 use crate::{FrontSettings, Peer, REQUEST_ID_HEADER, Request, RequestBody, Response, SurfaceKind, Surfaces};
 use crate::{response, surface_of};
 
 /// What all connections share.
 pub(crate) struct Serving {
     pub(crate) settings: Arc<FrontSettings>,
+    room: Arc<BodyRoom>,
     surfaces: Surfaces,
     clock: Arc<dyn Clock>,
     http1: http1::Builder,
@@ -58,6 +60,7 @@ impl Serving {
         });
         let (open, accepted) = (metrics.gauge(&names::CONNECTIONS), metrics.counter(&names::CONNECTIONS_ACCEPTED));
         Self {
+            room: Arc::new(BodyRoom::new(&settings)),
             settings: Arc::new(settings),
             surfaces,
             clock,
@@ -139,7 +142,12 @@ async fn answer(
         tls: connection.tls,
         received: serving.clock.now(),
         parts,
-        body: RequestBody::from_client(body, Arc::clone(&serving.settings), Arc::clone(pace)),
+        body: RequestBody::from_client(
+            body,
+            Arc::clone(&serving.settings),
+            Arc::clone(pace),
+            Arc::clone(&serving.room),
+        ),
         stage: Some(connection.stage.clone()),
     };
     let counted = &serving.counted[kind as usize];
@@ -155,6 +163,10 @@ async fn answer(
     counted.requests[class].inc();
     counted.seconds.observe(started.elapsed());
     name_request(&mut response, id);
+    if pace.has_unread() {
+        // What is left of the body makes the connection useless for the next request, and the client has to know.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let pace = Arc::clone(pace);
     response.body_mut().done = Some(Box::new(move || pace.enter(Phase::Idle, Instant::now())));
     Ok(response)

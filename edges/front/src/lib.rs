@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What is bounded here, each by a name in [`FrontSettings`]: connections, the size of a header, how long a header may
-//! take, how slow a body may be sent or an answer be read, how long a connection may be idle, and how long a drain takes.
+//! take, how slow a body may be sent or an answer be read, the memory of large bodies together, how long a connection may be idle, and how long a drain takes.
 //! Nothing here knows what a request means.
 
 mod body;
@@ -19,6 +19,7 @@ mod listen;
 mod pace;
 mod request;
 mod response;
+mod room;
 mod settings;
 mod surface;
 mod tls;

@@ -20,6 +20,10 @@ pub struct FrontSettings {
     pub body_grace: Duration,
     /// See `body_grace`.
     pub body_min_bytes_per_sec: u64,
+    /// What bodies of more than 1 MiB may hold together while they are read and handled; the next one waits.
+    pub body_memory_bytes: u64,
+    /// How long it waits before it is answered 503.
+    pub body_memory_wait: Duration,
     /// How long a client may take nothing of an answer that waits for it.
     pub write_timeout: Duration,
     /// How long a TLS handshake may take.
@@ -37,6 +41,8 @@ impl Default for FrontSettings {
             idle_timeout: Duration::from_secs(350),
             body_grace: Duration::from_secs(20),
             body_min_bytes_per_sec: 4 << 10,
+            body_memory_bytes: 512 << 20,
+            body_memory_wait: Duration::from_secs(20),
             write_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
         }

@@ -65,6 +65,11 @@ impl AccountGate {
     pub(crate) fn new(limit: u32) -> Self {
         Self { limit, in_use: Mutex::new(0) }
     }
+
+    /// Invocations in progress of functions without a reservation.
+    pub(crate) fn in_use(&self) -> u32 {
+        *locked(&self.in_use)
+    }
 }
 
 /// The counts of one function. Lives as long as the function has its name, through all its changes.
@@ -97,6 +102,11 @@ impl Drop for Permit {
 impl FunctionGate {
     pub(crate) fn new(account: Arc<AccountGate>) -> Self {
         Self { account, in_use: Mutex::new(0) }
+    }
+
+    /// Invocations in progress that count against the function's reservation.
+    pub(crate) fn reserved_in_use(&self) -> u32 {
+        *locked(&self.in_use)
     }
 
     /// A permit, or throttled. The node's permit is taken first: a call that is shed is not throttled.

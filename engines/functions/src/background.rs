@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_telemetry::names;
 use tokio::time::{Instant, sleep};
 
 use crate::engine::Engine;
@@ -12,7 +11,7 @@ use crate::events::{Worker, dead};
 
 /// How often a drain looks whether anything still runs.
 pub(crate) const DRAIN_POLL: Duration = Duration::from_millis(10);
-/// How often what is shown to operators is counted, and versions that other nodes replaced are let go.
+/// How often versions that other nodes replaced are let go.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// How often dead events are looked at for their retention.
 const RETENTION: Duration = Duration::from_secs(3_600);
@@ -42,14 +41,9 @@ async fn keep_house(engine: Arc<Engine>) {
     if let Err(error) = engine.registry.sweep_code().await {
         tracing::warn!(%error, "what earlier uploads left behind is not removed yet");
     }
-    let gauge = engine.telemetry.metrics.gauge(&names::INSTANCES);
     let mut retained: Option<Instant> = None;
     loop {
         engine.drop_stale();
-        let (idle, busy, starting) = engine.instances.counts();
-        for (state, count) in [("idle", idle), ("busy", busy), ("starting", starting)] {
-            gauge.with([state]).set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
         if retained.is_none_or(|last| last.elapsed() >= RETENTION) {
             retained = Some(Instant::now());
             let since = engine.clock.now() - engine.settings.dead_event_retention;

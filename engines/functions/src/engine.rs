@@ -1,6 +1,6 @@
 //! What all operations share, and how a call finds what it runs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -38,6 +38,8 @@ pub(crate) struct Engine {
 
 #[derive(Default)]
 struct Gates {
+    /// Accounts whose concurrency was shown last: one that is gone has none.
+    shown: BTreeSet<AccountId>,
     accounts: HashMap<AccountId, Arc<AccountGate>>,
     functions: HashMap<(AccountId, FunctionName), Arc<FunctionGate>>,
 }
@@ -82,6 +84,20 @@ impl Engine {
             gates.accounts.entry(account.clone()).or_insert_with(|| Arc::new(AccountGate::new(limit))).clone();
         let key = (account.clone(), name.clone());
         gates.functions.entry(key).or_insert_with(|| Arc::new(FunctionGate::new(of_account))).clone()
+    }
+
+    /// Invocations in progress, of every account that has some or had some when this was asked last.
+    pub(crate) fn concurrency(&self) -> BTreeMap<AccountId, u32> {
+        let mut gates = self.gates();
+        let mut found: BTreeMap<_, _> = std::mem::take(&mut gates.shown).into_iter().map(|id| (id, 0)).collect();
+        for (account, gate) in &gates.accounts {
+            *found.entry(account.clone()).or_default() += gate.in_use();
+        }
+        for ((account, _), gate) in &gates.functions {
+            *found.entry(account.clone()).or_default() += gate.reserved_in_use();
+        }
+        gates.shown = found.iter().filter(|(_, count)| **count > 0).map(|(account, _)| account.clone()).collect();
+        found
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {

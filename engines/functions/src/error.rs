@@ -104,11 +104,19 @@ impl FunctionsError {
     }
 }
 
+/// The disk has no room for what is to be kept.
+fn full(cause: &dyn std::fmt::Display) -> FunctionsError {
+    tracing::error!(%cause, "the disk is full");
+    let message = "The disk of this node is full. Nothing was promised; try again when its operator has made room.";
+    FunctionsError::Unavailable { retry_after: Duration::from_secs(10), message: message.to_owned() }
+}
+
 impl From<dormouse_store::StoreError> for FunctionsError {
     fn from(error: dormouse_store::StoreError) -> Self {
         use dormouse_store::StoreError as E;
         match error {
-            E::Unavailable(_) | E::Full(_) => {
+            E::Full(_) => full(&error),
+            E::Unavailable(_) => {
                 tracing::error!(%error, "the store does not take this request");
                 let message = "The store cannot be written or reached now. Nothing was promised; try again later.";
                 Self::Unavailable { retry_after: Duration::from_secs(1), message: message.to_owned() }

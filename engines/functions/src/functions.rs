@@ -169,6 +169,25 @@ impl Functions {
         }
     }
 
+    /// Brings the gauges up to date: before they are shown.
+    pub fn measure(&self) {
+        let running = self.running();
+        let serving = running.idle + running.busy + running.starting;
+        let states = [
+            ("starting", running.starting),
+            ("idle", running.idle),
+            ("busy", running.busy),
+            ("stopping", running.live.saturating_sub(serving)),
+        ];
+        let metrics = &self.engine.telemetry.metrics;
+        for (state, count) in states {
+            metrics.gauge(&names::INSTANCES).with([state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        for (account, count) in self.engine.concurrency() {
+            metrics.gauge(&names::CONCURRENCY).with([account.as_str()]).set(i64::from(count));
+        }
+    }
+
     /// `CreateFunction`.
     pub async fn create_function(&self, account: &AccountId, command: CreateFunction) -> Result<FunctionVersion> {
         self.engine.registry.create(account, command).await

@@ -82,8 +82,8 @@ section! {
         uid_base: u32 = "1879048192", 65536..=4000000000;
         /// As root: how many of them there are; as many sandboxes can be alive.
         uid_count: u32 = "65536", 1..=16777216;
-        /// Ports that a grant of all may reach; empty for every port.
-        egress_ports: List<u16> = "";
+        /// TCP ports that a grant of all reaches, at most 64. Code with such a grant cannot listen on them itself.
+        egress_ports: List<u16> = "22,80,443,465,587,3306,5432,6379,8443,9092,27017";
     }
 }
 
@@ -138,6 +138,9 @@ section! {
         min_backoff_secs: Seconds = "1", 1..=3600;
         /// Asynchronous invocations that the node runs at one instant.
         workers: u32 = "64", 1..=65536;
+        /// How long an event stays with the node that runs it, unless the node renews that: what a killed node was running
+        /// is run again after so long.
+        lease_secs: Seconds = "30", 1..=3600;
         /// How long exhausted events are kept for events list and redrive.
         dead_event_retention_days: u32 = "14", 1..=3653;
     }
@@ -182,6 +185,10 @@ section! {
         body_timeout_ms: Millis = "20000", 100..=600000;
         /// The slowest pace of a body.
         body_min_bytes_per_sec: Bytes = "4096", 1..=1073741824;
+        /// Memory that bodies of more than 1 MiB may hold together; the next large request waits before it is read.
+        body_memory_mb: Megabytes = "512", 16..=67108864;
+        /// How long a large request waits for memory before it is answered 503.
+        body_memory_wait_ms: Millis = "20000", 0..=600000;
         /// How long a client may take nothing of an answer that waits for it.
         write_timeout_ms: Millis = "30000", 100..=600000;
         /// How long a TLS handshake may take.

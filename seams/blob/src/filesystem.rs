@@ -1,7 +1,7 @@
 //! Blobs as files.
 //!
 //! `blobs/` holds a directory for each segment but the last, and the last as a file whose name ends in `~`, which no
-//! segment has: so `a` and `a/b` can both be blobs. `incoming/` holds what is being written, and is swept at the start.
+//! segment has: so `a` and `a/b` can both be blobs. `held/` is what [`crate::Hold`] keeps. `incoming/` holds what is being written, and is swept at the start.
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, SeekFrom};
@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-use crate::{Blob, BlobError, BlobName, BlobResult, Blobs, ByteStream, LIST_NAMES};
+use crate::{Blob, BlobError, BlobName, BlobResult, Blobs, ByteStream, LIST_NAMES, hold};
 
 /// Ends the name of a file, so that it differs from that of a directory.
 const FILE_MARK: char = '~';
@@ -25,6 +25,7 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// Blobs under a directory that belongs to this process alone.
 pub struct FilesystemBlobs {
+    root: PathBuf,
     blobs: PathBuf,
     incoming: PathBuf,
     next_incoming: AtomicU64,
@@ -75,7 +76,7 @@ impl FilesystemBlobs {
             sync_dir(parent)?;
         }
         let dirs = Arc::new(Dirs { root: blobs.clone(), synced: Mutex::default() });
-        Ok(Self { blobs, incoming, next_incoming: AtomicU64::new(0), dirs })
+        Ok(Self { root: dir.to_owned(), blobs, incoming, next_incoming: AtomicU64::new(0), dirs })
     }
 
     fn path(&self, name: &BlobName) -> PathBuf {
@@ -143,14 +144,17 @@ impl Blobs for FilesystemBlobs {
     }
 
     async fn delete(&self, name: &BlobName) -> BlobResult<bool> {
-        let path = self.path(name);
-        blocking(move || match std::fs::remove_file(&path) {
-            Ok(()) => {
-                path.parent().map_or(Ok(()), sync_dir)?;
-                Ok(true)
+        let (root, path) = (self.root.clone(), self.path(name));
+        blocking(move || {
+            hold::keep(&root, &path)?;
+            match std::fs::remove_file(&path) {
+                Ok(()) => {
+                    path.parent().map_or(Ok(()), sync_dir)?;
+                    Ok(true)
+                }
+                Err(error) if is_absent(&error) => Ok(false),
+                Err(error) => Err(io("remove", &path, &error)),
             }
-            Err(error) if is_absent(&error) => Ok(false),
-            Err(error) => Err(io("remove", &path, &error)),
         })
         .await
     }

@@ -5,6 +5,7 @@
 
 mod error;
 mod filesystem;
+mod hold;
 mod name;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use futures_util::{Stream, StreamExt};
 
 pub use error::{BlobError, BlobResult};
 pub use filesystem::FilesystemBlobs;
+pub use hold::Hold;
 pub use name::{BlobName, NAME_BYTES, NameProblem, SEGMENT_BYTES};
 
 /// Most names that one listing returns.

@@ -30,6 +30,7 @@ const WAL_KEPT_BYTES: u32 = 16 * 1024 * 1024;
 /// Opens the database for writing, made or brought up to date if need be.
 pub(crate) fn open_writer(path: &Path, settings: &Settings) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| open_error(path, &error);
+    make_private(path).map_err(|error| OpenError::Io { path: path.into(), detail: error.to_string() })?;
     let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let mut db =
         connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, settings).map_err(failed)?;
@@ -48,6 +49,13 @@ pub(crate) fn open_writer(path: &Path, settings: &Settings) -> Result<Connection
     db.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES).map_err(failed)?;
     migrate(&mut db).map_err(failed)?;
     Ok(db)
+}
+
+/// Makes an empty file that is readable for this user alone, unless there is one. SQLite gives its log and its index the
+/// mode of the database.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(|_| ())
 }
 
 /// Opens the database for reading beside the writer.

@@ -47,7 +47,7 @@ metrics! {
     INIT_SECONDS: HistogramSpec<2> = "dormouse_init_seconds" ["account", "function"] "Time of init phases that an invocation waited for.";
     BILLED_MILLISECONDS: CounterSpec<2> = "dormouse_billed_milliseconds_total" ["account", "function"] "Time that is paid for.";
     CPU_MICROSECONDS: CounterSpec<2> = "dormouse_cpu_microseconds_total" ["account", "function"] "CPU time of invocations.";
-    INSTANCES: GaugeSpec<1> = "dormouse_instances" ["state"] "Instances, by state: starting, idle, busy, frozen, stopping.";
+    INSTANCES: GaugeSpec<1> = "dormouse_instances" ["state"] "Instances, by state: starting, idle (frozen or not), busy, stopping.";
     CONCURRENCY: GaugeSpec<1> = "dormouse_concurrency" ["account"] "Invocations in progress.";
     ASYNC_ACCEPTED: CounterSpec<1> = "dormouse_async_accepted_total" ["account"] "Asynchronous invocations that were accepted.";
     ASYNC_FINISHED: CounterSpec<2> = "dormouse_async_finished_total" ["account", "outcome"] "Asynchronous invocations that ended, by outcome: success, exhausted, expired, dropped.";
