@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::kept_as_text;
 
-/// What a function may reach outside its sandbox. Written `none`, `all`, or a list of `host:port` separated by commas
-/// or spaces; this is the value of the tag `dormouse:egress`.
+/// What a function may reach outside its sandbox. Written `none`, `all`, or a list of `host:port` separated by spaces or
+/// commas; this is the value of the tag `dormouse:egress`. The values of tags have no commas and no stars, so `.b.org:80`
+/// stands for `*.b.org:80`, and is how it is printed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum EgressGrant {
@@ -30,7 +31,7 @@ pub struct HostPort {
 
 /// The text grants nothing that we understand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an egress grant: it takes none, all, or host:port separated by commas")]
+#[error("{0:?} is not an egress grant: it takes none, all, or host:port separated by spaces")]
 pub struct EgressError(pub String);
 
 impl fmt::Display for HostPort {
@@ -38,7 +39,7 @@ impl fmt::Display for HostPort {
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
-            write!(f, "{}:{}", self.host, self.port)
+            write!(f, "{}:{}", self.host.strip_prefix('*').unwrap_or(&self.host), self.port)
         }
     }
 }
@@ -52,6 +53,7 @@ impl FromStr for HostPort {
         let port: u16 = port.parse().map_err(|_| no_grant())?;
         let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
             Some(literal) => literal.parse::<std::net::Ipv6Addr>().map_err(|_| no_grant())?.to_string(),
+            None if host.starts_with('.') => format!("*{}", host.to_ascii_lowercase()),
             None => host.to_ascii_lowercase(),
         };
         let bare = host.strip_prefix("*.").unwrap_or(&host);
@@ -70,7 +72,7 @@ impl fmt::Display for EgressGrant {
             Self::All => f.write_str("all"),
             Self::Listed(list) => {
                 for (n, item) in list.iter().enumerate() {
-                    write!(f, "{}{item}", if n == 0 { "" } else { "," })?;
+                    write!(f, "{}{item}", if n == 0 { "" } else { " " })?;
                 }
                 Ok(())
             }
@@ -105,12 +107,13 @@ mod tests {
         for (text, printed) in [
             ("none", "none"),
             (" all ", "all"),
-            ("Example.com:443, *.b.org:80", "example.com:443,*.b.org:80"),
-            ("[::1]:9 10.0.0.1:5432", "[::1]:9,10.0.0.1:5432"),
+            ("Example.com:443, *.b.org:80", "example.com:443 .b.org:80"),
+            (".b.org:80", ".b.org:80"),
+            ("[::1]:9 10.0.0.1:5432", "[::1]:9 10.0.0.1:5432"),
         ] {
             assert_eq!(text.parse::<EgressGrant>().expect("a grant").to_string(), printed);
         }
-        for text in ["", "example.com", "example.com:0", "a b:1", ":443", "[x]:1", "al l"] {
+        for text in ["", "example.com", ".:1", "*.:1", "example.com:0", "a b:1", ":443", "[x]:1", "al l"] {
             assert!(text.parse::<EgressGrant>().is_err(), "{text:?} was taken for a grant");
         }
     }

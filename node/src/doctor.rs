@@ -55,6 +55,12 @@ pub fn is_required(config: &Config, layer: &str, root: bool) -> bool {
     if listed.is_empty() { root || !NEEDS_ROOT.contains(&layer) } else { listed.iter().any(|name| name == layer) }
 }
 
+/// A name in `sandbox.require` that is no layer's: the node must not take it for one that holds.
+pub(crate) fn unknown_layer<'a>(config: &'a Config, layers: &[Layer]) -> Option<&'a str> {
+    let is_known = |name: &String| layers.iter().any(|layer| layer.name == *name);
+    config.sandbox.require.0.iter().find(|name| !is_known(name)).map(String::as_str)
+}
+
 /// Looks at everything. Makes and removes a directory of its own for trying out a sandbox.
 ///
 /// # Errors

@@ -7,6 +7,9 @@ use super::sections::Config;
 use super::sources::{Given, Sources, collect, data_dir_default};
 use super::values::Value;
 
+/// A sandbox hands its sockets to the node in one message, which has room for about a hundred.
+const EGRESS_PORTS: usize = 64;
+
 /// Who said what a setting is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -185,6 +188,9 @@ fn contradictions(config: &Config) -> Vec<Problem> {
         found.push(Problem::Together(
             "root_access_key_id and root_secret_access_key go together: set both, or neither to have a key made",
         ));
+    }
+    if config.sandbox.egress_ports.len() > EGRESS_PORTS {
+        found.push(Problem::Together("sandbox.egress_ports lists more than 64 ports; each is a socket in a sandbox"));
     }
     found
 }

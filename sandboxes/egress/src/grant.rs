@@ -68,28 +68,37 @@ pub(crate) fn target_is_granted(grant: &EgressGrant, host: &str, port: u16) -> b
     match grant {
         EgressGrant::None => false,
         EgressGrant::All => true,
-        EgressGrant::Listed(list) => list.iter().any(|item| item.port == port && matches(&item.host, host)),
+        EgressGrant::Listed(list) => {
+            let names_it = |item: &HostPort| matches(&item.host, host) || is_itself(item, host.parse().ok());
+            list.iter().any(|item| item.port == port && names_it(item))
+        }
     }
 }
 
-/// Whether this address may be dialled for a granted target.
+/// Whether the grant lists this very address, so that it may be dialled whatever it is.
+pub(crate) fn address_is_listed(grant: &EgressGrant, port: u16, address: IpAddr) -> bool {
+    let EgressGrant::Listed(list) = grant else { return false };
+    list.iter().any(|item| item.port == port && is_itself(item, Some(address.to_canonical())))
+}
+
+/// Whether a granted target may lead to this address, when the address is not one of this machine's.
 ///
 /// A listed name may lead to private addresses, since that is what it is listed for. It may not lead to the loopback or
 /// to link-local addresses, where the node and the cloud's metadata live, because whoever answers for the name decides
-/// where it leads: those must be listed as addresses, or as `localhost`.
-pub(crate) fn address_is_granted(grant: &EgressGrant, host: &str, port: u16, address: IpAddr) -> bool {
+/// where it leads: those must be listed themselves.
+pub(crate) fn address_is_open(grant: &EgressGrant, address: IpAddr) -> bool {
     let address = address.to_canonical();
-    let is_literal = |item: &HostPort| item.port == port && item.host.parse() == Ok(address);
     match grant {
         EgressGrant::None => false,
         EgressGrant::All => is_public(address),
-        EgressGrant::Listed(list) => {
-            list.iter().any(is_literal)
-                || is_public(address)
-                || is_private(address)
-                || (host == "localhost" && address.is_loopback())
-        }
+        EgressGrant::Listed(_) => is_public(address) || is_private(address),
     }
+}
+
+/// Whether an item is this address. `localhost` is: code in a sandbox that connects to the name has 127.0.0.1 by its own
+/// hosts file, so that only the address is seen.
+fn is_itself(item: &HostPort, address: Option<IpAddr>) -> bool {
+    address.is_some_and(|it| item.host.parse() == Ok(it) || (item.host == "localhost" && it.is_loopback()))
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -178,7 +187,7 @@ mod tests {
     #[test]
     fn everything_means_public_addresses() {
         for address in ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"] {
-            assert!(address_is_granted(&EgressGrant::All, "a.org", 443, ip(address)), "{address}");
+            assert!(address_is_open(&EgressGrant::All, ip(address)), "{address}");
         }
         for address in [
             "127.0.0.1",
@@ -203,18 +212,35 @@ mod tests {
             "64:ff9b::7f00:1",
             "ff02::1",
         ] {
-            assert!(!address_is_granted(&EgressGrant::All, "a.org", 443, ip(address)), "{address}");
+            assert!(!address_is_open(&EgressGrant::All, ip(address)), "{address}");
         }
     }
 
     #[test]
     fn a_listed_name_leads_to_private_addresses_but_not_into_the_node() {
         let listed = grant("db.internal:5432");
-        assert!(address_is_granted(&listed, "db.internal", 5432, ip("10.1.2.3")));
-        assert!(!address_is_granted(&listed, "db.internal", 5432, ip("127.0.0.1")));
-        assert!(!address_is_granted(&listed, "db.internal", 5432, ip("169.254.169.254")));
-        assert!(address_is_granted(&grant("127.0.0.1:9"), "127.0.0.1", 9, ip("127.0.0.1")));
-        assert!(!address_is_granted(&grant("127.0.0.1:9"), "127.0.0.1", 8, ip("127.0.0.1")));
-        assert!(address_is_granted(&grant("localhost:9"), "localhost", 9, ip("::1")));
+        assert!(address_is_open(&listed, ip("10.1.2.3")));
+        assert!(!address_is_open(&listed, ip("127.0.0.1")));
+        assert!(!address_is_open(&listed, ip("169.254.169.254")));
+        assert!(!address_is_open(&EgressGrant::None, ip("8.8.8.8")));
+    }
+
+    #[test]
+    fn an_address_is_dialled_whatever_it_is_when_it_is_listed_itself() {
+        for (text, port, address, listed) in [
+            ("127.0.0.1:9", 9, "127.0.0.1", true),
+            ("127.0.0.1:9", 8, "127.0.0.1", false),
+            ("127.0.0.1:9", 9, "127.0.0.2", false),
+            ("127.0.0.1:9", 9, "::ffff:127.0.0.1", true),
+            ("localhost:9", 9, "127.0.0.1", true),
+            ("localhost:9", 9, "::1", true),
+            ("localhost:9", 9, "10.0.0.1", false),
+            ("a.org:9", 9, "127.0.0.1", false),
+            ("all", 9, "127.0.0.1", false),
+        ] {
+            assert_eq!(address_is_listed(&grant(text), port, ip(address)), listed, "{text} {address}:{port}");
+            assert!(!listed || address.contains("ffff") || target_is_granted(&grant(text), address, port), "{text}");
+        }
+        assert!(!target_is_granted(&grant("localhost:9"), "10.0.0.1", 9));
     }
 }

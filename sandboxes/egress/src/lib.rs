@@ -20,6 +20,7 @@ mod resolver;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use dormouse_model::EgressGrant;
 use tokio::net::{TcpListener, UdpSocket};
@@ -57,9 +58,12 @@ pub struct Needs {
     pub ranges: Vec<Range>,
 }
 
+/// Most refusals of one sandbox that are told in a second: code that tries without end does not fill its log.
+pub const REFUSALS_PER_SECOND: u32 = 20;
+
 /// Hears of what was refused, so that it can be written to the function's log.
 pub trait Refusals: Send + Sync + 'static {
-    /// Called once for each refusal that differs from the one before it.
+    /// Called at most [`REFUSALS_PER_SECOND`] times a second for a sandbox; what is refused beyond that is not told.
     fn refused(&self, refusal: &Refusal);
 }
 
@@ -97,7 +101,8 @@ impl Egress {
         dialer: Arc<dyn Dialer>,
         refusals: Arc<dyn Refusals>,
     ) -> Self {
-        let shared = Arc::new(Shared { grant, names: Mutex::new(Names::new(SYNTHETIC, NAMES)), dialer, refusals });
+        let names = Mutex::new(Names::new(SYNTHETIC, NAMES));
+        let shared = Arc::new(Shared { grant, names, dialer, refusals, told: Mutex::new((Instant::now(), 0)) });
         let mut tasks = JoinSet::new();
         tasks.spawn(resolver::serve(resolver, shared.clone()));
         let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
@@ -114,9 +119,25 @@ struct Shared {
     names: Mutex<Names>,
     dialer: Arc<dyn Dialer>,
     refusals: Arc<dyn Refusals>,
+    /// Since when refusals are counted, and how many there were.
+    told: Mutex<(Instant, u32)>,
 }
 
 impl Shared {
+    fn refuse(&self, refusal: &Refusal) {
+        let count = {
+            let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if told.0.elapsed() >= Duration::from_secs(1) {
+                *told = (Instant::now(), 0);
+            }
+            told.1 = told.1.saturating_add(1);
+            told.1
+        };
+        if count <= REFUSALS_PER_SECOND {
+            self.refusals.refused(refusal);
+        }
+    }
+
     fn names(&self) -> std::sync::MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::Shared;
-use crate::grant::{Reason, Refusal, address_is_granted, target_is_granted};
+use crate::grant::{Reason, Refusal, address_is_listed, address_is_open, target_is_granted};
 
 /// How long the host may take to resolve a name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,13 +51,19 @@ impl Dialer for HostDialer {
     }
 }
 
-/// Serves until the listener fails, which it does when the sandbox is gone. Dropping it ends its connections.
+/// How long accepting rests after it failed, say for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until it is dropped, which ends its connections.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semaphore>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { return };
+                let Ok((stream, _)) = accepted else {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 connections.spawn(take(stream, shared.clone(), permits.clone().try_acquire_owned().ok()));
             }
             _ = connections.join_next(), if !connections.is_empty() => {}
@@ -74,7 +80,7 @@ async fn take(mut inside: TcpStream, shared: Arc<Shared>, permit: Option<OwnedSe
     };
     // The line is written before the code sees its connection closed.
     if let Some(reason) = refused {
-        shared.refusals.refused(&Refusal { host, port: Some(local.port()), reason });
+        shared.refuse(&Refusal { host, port: Some(local.port()), reason });
     }
 }
 
@@ -109,7 +115,7 @@ async fn dial(shared: &Shared, host: &str, port: u16) -> Result<TcpStream, Reaso
     };
     let mut last = Reason::Unreachable;
     for address in addresses {
-        if !may_dial(shared, host, port, address.ip()) {
+        if !may_dial(shared, port, address.ip()) {
             last = Reason::NotPublic(address.ip());
             continue;
         }
@@ -121,9 +127,9 @@ async fn dial(shared: &Shared, host: &str, port: u16) -> Result<TcpStream, Reaso
     Err(last)
 }
 
-fn may_dial(shared: &Shared, host: &str, port: u16, address: IpAddr) -> bool {
-    let named_itself = host.parse() == Ok(address) || host == "localhost";
-    address_is_granted(&shared.grant, host, port, address) && (named_itself || !shared.dialer.is_own(address))
+fn may_dial(shared: &Shared, port: u16, address: IpAddr) -> bool {
+    address_is_listed(&shared.grant, port, address)
+        || (address_is_open(&shared.grant, address) && !shared.dialer.is_own(address))
 }
 
 #[cfg(test)]
@@ -203,6 +209,29 @@ mod tests {
             refused[0].starts_with("EGRESS refused 127.0.0.1:") && refused[0].contains("dormouse:egress"),
             "{refused:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn localhost_is_the_loopback_by_any_name() {
+        let (read, refused) = through("localhost:PORT", Ipv4Addr::LOCALHOST.into()).await;
+        assert_eq!((read.expect("an answer").as_str(), refused.len()), ("hello", 0));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_refusals_is_a_few_lines() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let inside = listener.local_addr().expect("an address");
+        let resolver = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let refusals = Arc::new(Kept::default());
+        let _egress = Egress::serve(EgressGrant::All, resolver, vec![listener], Arc::new(HostDialer), refusals.clone());
+        let from = std::time::Instant::now();
+        for _ in 0..200 {
+            let mut stream = TcpStream::connect(inside).await.expect("the proxy");
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+        let most = crate::REFUSALS_PER_SECOND as usize * (from.elapsed().as_secs() as usize + 2);
+        let told = refusals.0.lock().expect("no panic").len();
+        assert!((1..=most).contains(&told), "{told} lines");
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub(crate) async fn serve(socket: UdpSocket, shared: Arc<Shared>) {
         if let Err(reason) = answer {
             // Libraries ask twice for each name, and again for each search domain; one line is enough.
             if last_refused.as_deref() != Some(&question.name) {
-                shared.refusals.refused(&Refusal { host: question.name.clone(), port: None, reason });
+                shared.refuse(&Refusal { host: question.name.clone(), port: None, reason });
                 last_refused = Some(question.name.clone());
             }
         }

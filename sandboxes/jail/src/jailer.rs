@@ -174,12 +174,12 @@ impl Jailer {
         let (ours, theirs) = wire::pair().map_err(|error| JailError::step("make a socket", error))?;
         let init = Link::new(ours).map_err(|error| JailError::step("make a socket", error))?;
         let (made, gone) = shared.make(plan, theirs).await?;
-        let mut sandbox = Sandbox::new(made.pid, made.pidfd, made.cgroup, gone);
+        let mut sandbox = Sandbox::new(made.pid, made.pidfd, made.cgroup, memory_bytes, gone);
         match init.receive().await {
             Some((FromInit::Ready, mut fds)) if fds.len() == wanted + 1 => {
                 let sockets = fds.split_off(1);
                 sandbox.count_in(fds.pop());
-                Ok(Prepared { sockets, sandbox, init, shared: Arc::clone(shared), memory_bytes })
+                Ok(Prepared { sockets, sandbox, init, shared: Arc::clone(shared) })
             }
             other => Err(refusal(other.map(|(message, _)| message))),
         }

@@ -24,7 +24,6 @@ pub struct Prepared {
     pub(crate) sandbox: Sandbox,
     pub(crate) init: Link,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) memory_bytes: u64,
 }
 
 impl Prepared {
@@ -118,13 +117,13 @@ pub struct Ended {
 
 impl Running {
     fn new(prepared: Prepared, streams: (OwnedFd, OwnedFd, Option<OwnedFd>)) -> Self {
-        let Prepared { sockets, sandbox, init, memory_bytes, .. } = prepared;
+        let Prepared { sockets, sandbox, init, .. } = prepared;
         let (sandbox, init) = (Arc::new(sandbox), Arc::new(init));
         let (exit_said, exit) = watch::channel(None);
         let (answered, answers) = mpsc::channel(1);
         tokio::spawn(listen(Arc::clone(&init), exit_said, answered));
         if sandbox.memory_is_unlimited() {
-            tokio::spawn(sandbox::watch_memory(Arc::downgrade(&sandbox), memory_bytes));
+            tokio::spawn(sandbox::watch_memory(Arc::downgrade(&sandbox)));
         }
         let (stdout, stderr, channel) = streams;
         let answers = Mutex::new(answers);

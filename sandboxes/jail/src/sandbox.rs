@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -13,6 +13,10 @@ use crate::{inside, sys};
 
 /// How often memory is looked at where the kernel keeps no limit.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
+/// The pause is at least so many times as long as the look: a sandbox of many processes does not take the node's time.
+const WATCH_SHARE: u32 = 10;
+/// CPU time that counting each page once may take; a thousand processes take a third of a second.
+const COUNT_MAX: Duration = Duration::from_secs(2);
 
 /// What the spawner said when nothing was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +33,7 @@ pub(crate) struct Sandbox {
     pub(crate) cgroup: Option<SandboxCgroup>,
     /// Where processes are counted by hand.
     proc_dir: Option<OwnedFd>,
+    memory_bytes: u64,
     pub(crate) gone: watch::Receiver<Option<Gone>>,
     frozen: AtomicBool,
     over_memory: AtomicBool,
@@ -41,12 +46,14 @@ impl Sandbox {
         pid: i32,
         pidfd: OwnedFd,
         cgroup: Option<SandboxCgroup>,
+        memory_bytes: u64,
         gone: watch::Receiver<Option<Gone>>,
     ) -> Self {
         let none = || AtomicU64::new(0);
         let not = || AtomicBool::new(false);
         let (memory_seen, cpu_seen_ns) = (none(), none());
-        Self { pid, pidfd, cgroup, proc_dir: None, gone, frozen: not(), over_memory: not(), memory_seen, cpu_seen_ns }
+        let (frozen, over_memory) = (not(), not());
+        Self { pid, pidfd, cgroup, proc_dir: None, memory_bytes, gone, frozen, over_memory, memory_seen, cpu_seen_ns }
     }
 
     /// Gives it the directory in which its processes are counted, where the kernel does not.
@@ -78,18 +85,30 @@ impl Sandbox {
         }
         match self.cgroup.as_ref().and_then(SandboxCgroup::usage) {
             Some(usage) => usage,
-            None => self.look(),
+            None => {
+                self.look();
+                self.with_seen(Usage::default())
+            }
         }
     }
 
-    /// Counts by hand, and keeps the most that was seen.
-    fn look(&self) -> Usage {
-        if let Some(proc_dir) = &self.proc_dir {
-            let cpu = u64::try_from(inside::cpu(proc_dir).as_nanos()).unwrap_or(u64::MAX);
-            self.cpu_seen_ns.fetch_max(cpu, Ordering::Relaxed);
-            self.memory_seen.fetch_max(inside::memory_bytes(proc_dir), Ordering::Relaxed);
-        }
-        self.with_seen(Usage::default())
+    /// Counts by hand, and keeps the most that was seen. Whether the memory may be too much: what processes share is
+    /// counted for each.
+    fn look(&self) -> bool {
+        let Some(proc_dir) = &self.proc_dir else { return false };
+        let cpu = u64::try_from(inside::cpu(proc_dir).as_nanos()).unwrap_or(u64::MAX);
+        self.cpu_seen_ns.fetch_max(cpu, Ordering::Relaxed);
+        let memory = inside::memory_bytes(proc_dir);
+        self.memory_seen.fetch_max(memory.min(self.memory_bytes), Ordering::Relaxed);
+        memory > self.memory_bytes
+    }
+
+    /// Whether it holds more memory than it may. What cannot be counted in time counts as too much: only very many
+    /// processes that share very much are like that. Blocks.
+    fn is_over_memory(&self) -> bool {
+        let Some(proc_dir) = self.proc_dir.as_ref().filter(|_| self.look()) else { return false };
+        let counted = inside::memory_once_bytes(proc_dir, self.memory_bytes, COUNT_MAX);
+        counted.is_none_or(|memory| memory > self.memory_bytes)
     }
 
     fn with_seen(&self, usage: Usage) -> Usage {
@@ -124,9 +143,10 @@ impl Drop for Sandbox {
 }
 
 /// Kills the sandbox when it holds more memory than it may. Ends with it.
-pub(crate) async fn watch_memory(sandbox: std::sync::Weak<Sandbox>, limit_bytes: u64) {
+pub(crate) async fn watch_memory(sandbox: std::sync::Weak<Sandbox>) {
+    let mut pause = WATCH_EVERY;
     loop {
-        tokio::time::sleep(WATCH_EVERY).await;
+        tokio::time::sleep(pause).await;
         let Some(sandbox): Option<Arc<Sandbox>> = sandbox.upgrade() else { return };
         if sandbox.gone.borrow().is_some() {
             return;
@@ -134,11 +154,17 @@ pub(crate) async fn watch_memory(sandbox: std::sync::Weak<Sandbox>, limit_bytes:
         if sandbox.frozen.load(Ordering::SeqCst) {
             continue;
         }
-        sandbox.look();
-        if sandbox.memory_seen.load(Ordering::Relaxed) > limit_bytes {
+        let from = Instant::now();
+        let counting = tokio::task::spawn_blocking({
+            let sandbox = Arc::clone(&sandbox);
+            move || sandbox.is_over_memory()
+        });
+        // A count that broke down is no count.
+        if counting.await.unwrap_or(true) {
             sandbox.over_memory.store(true, Ordering::SeqCst);
             sandbox.kill();
             return;
         }
+        pause = WATCH_EVERY.max(from.elapsed() * WATCH_SHARE);
     }
 }

@@ -39,8 +39,10 @@ fn bind(path: &str) -> Option<Mount> {
 
 /// The few files of `/etc` that programs look for. `platform_host` leads to the sandbox itself.
 pub(crate) fn etc_files(hostname: &str, platform_host: Option<&str>) -> Vec<Mount> {
-    let mut hosts =
-        format!("127.0.0.1 localhost\n::1 localhost\n127.0.0.1 {hostname}\n127.0.0.1 sandbox.localdomain\n");
+    // What the platform listens on is IPv4, and `localhost` is asked for by programs that try IPv6 first.
+    let mut hosts = format!(
+        "127.0.0.1 localhost\n::1 ip6-localhost ip6-loopback\n127.0.0.1 {hostname}\n127.0.0.1 sandbox.localdomain\n"
+    );
     if let Some(name) = platform_host.filter(|name| is_host_name(name)) {
         hosts.push_str(&format!("127.0.0.1 {name}\n"));
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dormouse_jail::{JailError, Jailer, Mount, Running};
+use dormouse_jail::{JailError, Jailer, Listen, Mount, Running};
 use dormouse_model::EgressGrant;
 use dormouse_runtime_api::{InitOutcome, Limits, Session};
 use dormouse_sandbox::{Driver, InitReport, Instance, LogLine, RuntimeState, StartError, StartSpec, Stream};
@@ -20,7 +20,7 @@ use crate::entrypoint;
 use crate::instance::{ProcessInstance, leave};
 use crate::interpreter::{Choice, Interpreters, place};
 use crate::output::Output;
-use crate::plan::{Planned, Program, RUNTIME_DIR, Sockets, plan, read_only};
+use crate::plan::{Planned, Program, RUNTIME_DIR, Sockets, own_ports, plan, read_only};
 use crate::provision::Provision;
 use crate::runtimes::{Channel, Managed, Runtime, Runtimes};
 
@@ -95,7 +95,7 @@ impl Driver for ProcessDriver {
         let unknown = || StartError::RuntimeMissing(format!("the runtime {} is not known", spec.runtime));
         let runtime = Arc::clone(self.0.runtimes.get(&spec.runtime).ok_or_else(unknown)?);
         let (program, runtime_version) = self.program(&spec, &runtime).await?;
-        let egress = self.0.egress_plan(&spec);
+        let egress = self.0.egress_plan(&spec, runtime.channel);
         let planned = plan(&spec, &runtime, program, &self.0.config, &self.0.system, egress);
         let starting = self.0.launch(&spec, runtime.channel, planned).await?;
         let (instance, duration) = starting.init(&spec).await?;
@@ -162,19 +162,31 @@ impl Inner {
         Ok((program, version))
     }
 
-    fn egress_plan(&self, spec: &StartSpec) -> EgressPlan {
-        if spec.egress == EgressGrant::None {
-            return EgressPlan::default();
-        }
+    /// A grant of nothing has a plan as well: what was asked for in vain is told to the log.
+    fn egress_plan(&self, spec: &StartSpec, channel: Channel) -> EgressPlan {
+        let say = |text: String| {
+            spec.log.line(LogLine { stream: Stream::Platform, request_id: None, text: text.into() });
+        };
         let Some(door) = &self.doors.egress else {
-            let text =
-                "Outbound traffic is granted by dormouse:egress, but this node carries none: nothing is reached.";
-            let line =
-                LogLine { stream: Stream::Platform, request_id: None, text: Bytes::from_static(text.as_bytes()) };
-            spec.log.line(line);
+            if spec.egress != EgressGrant::None {
+                say("EGRESS is granted by dormouse:egress, but this node carries none: nothing is reached.".to_owned());
+            }
             return EgressPlan::default();
         };
-        door.plan(&spec.egress)
+        let mut plan = door.plan(&spec.egress);
+        let ours = own_ports(channel, self.config.platform.as_ref());
+        plan.sockets.retain(|socket| match socket {
+            Listen::Tcp(address) if ours.contains(&address.port()) => {
+                say(format!(
+                    "EGRESS to port {0} is granted by dormouse:egress, but inside the sandbox the platform itself listens on \
+                     port {0}: it is not reached.",
+                    address.port()
+                ));
+                false
+            }
+            _ => true,
+        });
+        plan
     }
 
     async fn launch(&self, spec: &StartSpec, channel: Channel, planned: Planned) -> Result<Starting, StartError> {

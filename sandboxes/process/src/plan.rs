@@ -154,6 +154,12 @@ fn layers(layers: &[PathBuf]) -> Mount {
     }
 }
 
+/// Ports on which the platform listens in a sandbox, so that nothing else can.
+pub(crate) fn own_ports(channel: Channel, platform: Option<&PlatformEndpoint>) -> Vec<u16> {
+    let runtime_api = (channel == Channel::Http).then_some(RUNTIME_API.1);
+    runtime_api.into_iter().chain(platform.map(|platform| platform.port)).collect()
+}
+
 /// Where the sandbox listens for what is meant for the platform. An address that is not a loopback one is made the
 /// sandbox's own.
 fn platform_address(platform: &PlatformEndpoint) -> (SocketAddr, Option<LocalRange>) {

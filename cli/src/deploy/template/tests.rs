@@ -75,7 +75,7 @@ fn every_supported_property_is_read() {
     let variables = json!({"Variables": {"PORT": "80", "FLAG": "true", "OCTAL": "010"}});
     assert_eq!(function.configuration["Environment"], variables);
     assert_eq!(function.configuration["LoggingConfig"], json!({"LogFormat": "JSON"}));
-    assert_eq!(function.tags["dormouse:egress"], "example.com:443,10.0.0.1:5432");
+    assert_eq!(function.tags["dormouse:egress"], "example.com:443 10.0.0.1:5432");
     assert_eq!(function.tags["team"], "a");
     assert_eq!((function.reserved_concurrency, function.alias.as_deref()), (Some(0), Some("live")));
     assert_eq!(function.event_invoke, Some(json!({"MaximumRetryAttempts": 1, "MaximumEventAgeInSeconds": 60})));
@@ -163,7 +163,7 @@ fn other_resources_and_sections_are_refused() {
         "t.yaml:1: Mappings is not supported yet; supported are AWSTemplateFormatVersion, Transform, Description, \
          Metadata, Parameters, Globals, Resources, Outputs\n\
          t.yaml:2: Globals.Api is not supported yet; Globals.Function is\n\
-         t.yaml:5: T is a AWS::SNS::Topic, which is not supported yet; AWS::Serverless::Function is"
+         t.yaml:5: T has the type AWS::SNS::Topic, which is not supported yet; AWS::Serverless::Function is"
     );
     assert!(read("[]").is_err());
     assert!(read("Resources: {}\nTransform: Other\n").is_err());

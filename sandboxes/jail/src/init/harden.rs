@@ -1,12 +1,17 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use super::{Failure, Step};
+use super::{Birth, Failure, Step};
 use crate::plan::INSIDE_ID;
 use crate::sys::{self, Cloned};
 
 /// All bits of securebits(7), locked: no user id is special, and no capability is kept or raised by one.
 const SECURE_BITS: u64 = 0b1110_1111;
+
+/// No core file, and no core to a program of the host either: zero bytes would still start the one that the host's
+/// `core_pattern` may name, with rights of the host; one byte is the kernel's mark against that. The filter of system calls
+/// keeps it from being changed. Source: core(5) and the kernel's fs/coredump.c.
+const CORE_BYTES: u64 = 1;
 
 /// A user namespace in which [`INSIDE_ID`] is the only id, and is `outside_id` outside. It is made in a process of its
 /// own, since only somebody who stays outside may say what its ids are.
@@ -39,10 +44,10 @@ pub(crate) fn try_user_namespace(outside_id: u32) -> Result<(), Failure> {
 }
 
 /// Leaves this process, and all that it will start, with nothing but the right to run.
-pub(super) fn give_up_rights(user_namespace: &OwnedFd, root: bool, writable: &[PathBuf]) -> Result<(), Failure> {
+pub(super) fn give_up_rights(user_namespace: &OwnedFd, birth: &Birth, writable: &[PathBuf]) -> Result<(), Failure> {
     // From here on SIGCHLD waits until it is read.
     sys::reset_signals(&[libc::SIGCHLD]);
-    if root {
+    if birth.root {
         sys::drop_groups().step("leave all groups")?;
     }
     sys::enter_namespace(user_namespace.as_fd(), libc::CLONE_NEWUSER).step("enter the user namespace")?;
@@ -53,9 +58,10 @@ pub(super) fn give_up_rights(user_namespace: &OwnedFd, root: bool, writable: &[P
     // A change of ids forgets both.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64).step("tie the sandbox to the spawner")?;
     sys::prctl(libc::PR_SET_DUMPABLE, 0).step("hide init's memory")?;
+    sys::limit(libc::RLIMIT_CORE, CORE_BYTES).step("limit core files")?;
     no_new_privileges()?;
     crate::landlock::restrict(writable).step("restrict the file system by landlock")?;
-    sys::load_seccomp(&crate::seccomp::filter()).step("load the system-call filter")
+    sys::load_seccomp(&crate::seccomp::filter(birth.memory_is_limited)).step("load the system-call filter")
 }
 
 fn no_new_privileges() -> Result<(), Failure> {

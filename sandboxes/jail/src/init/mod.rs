@@ -39,6 +39,8 @@ pub(crate) struct Birth {
     pub(crate) root: bool,
     /// Whether `/tmp` is a disk image; memory otherwise.
     pub(crate) tmp_on_disk: bool,
+    /// Whether the kernel keeps the memory limit; somebody watches otherwise.
+    pub(crate) memory_is_limited: bool,
 }
 
 /// A step that failed.
@@ -93,7 +95,7 @@ fn live(birth: &Birth, socket: BorrowedFd<'_>) -> Result<(), Failure> {
         root::attach_late(mount, tree.as_fd())?;
     }
     drop(trees);
-    harden::give_up_rights(&made.user_namespace, birth.root, &writable(&birth.plan, &exec))?;
+    harden::give_up_rights(&made.user_namespace, birth, &writable(&birth.plan, &exec))?;
     let child = program::start(&exec, &birth.plan, fds, socket)?;
     serve(child, socket)
 }

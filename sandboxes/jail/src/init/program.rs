@@ -76,7 +76,6 @@ fn arrange(exec: &Exec, plan: &Plan, fds: Vec<OwnedFd>) -> Result<(), Failure> {
     rustix::process::chdir(&exec.cwd).step(&format!("change to {}", exec.cwd.display()))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::process::setsid().step("start a session")?;
-    sys::limit(libc::RLIMIT_CORE, 0).step("limit core files")?;
     sys::limit(libc::RLIMIT_NPROC, u64::from(plan.pids_max) + 1).step("limit processes")?;
     sys::limit(libc::RLIMIT_NOFILE, plan.nofile).step("limit open files")?;
     sys::set_blocked(&[]);

@@ -43,7 +43,10 @@ pub(crate) fn mount_disk(state_dir: &Path, size_mb: u32, label: &str) -> Result<
         let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
         rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, flags)
     };
-    make().step(&format!("mount {device}"))
+    let mounted = make().step(&format!("mount {device}"))?;
+    // For repairs, of which there will be none; code that lists `/tmp` expects to find what it put there.
+    rustix::fs::unlinkat(&mounted, "lost+found", AtFlags::REMOVEDIR).step("empty the new disk")?;
+    Ok(mounted)
 }
 
 fn copy_sparse(template: &Path, dir: &Path) -> io::Result<std::fs::File> {

@@ -28,15 +28,16 @@ const THIS_ARCHITECTURE: u32 = 0xC000_003E;
 #[cfg(target_arch = "aarch64")]
 const THIS_ARCHITECTURE: u32 = 0xC000_00B7;
 
-/// The filter of all sandboxes.
-pub(crate) fn filter() -> Vec<sock_filter> {
+/// The filter of all sandboxes. Where the kernel does not limit their memory, without the calls that make memory which
+/// belongs to no process, and so is seen by nobody.
+pub(crate) fn filter(memory_is_limited: bool) -> Vec<sock_filter> {
     let mut program = vec![
         step(LOAD, ARCHITECTURE, 0, 0),
         step(EQUAL, THIS_ARCHITECTURE, 1, 0),
         step(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
         step(LOAD, NUMBER, 0, 0),
     ];
-    program.extend(tree(&rules()));
+    program.extend(tree(&rules(memory_is_limited)));
     debug_assert!(program.len() < usize::from(sock_fprog_max()));
     program
 }
@@ -144,7 +145,7 @@ mod tests {
 
     fn expected(number: u32, arguments: [u32; 6]) -> u32 {
         let refused = |errno: i32| libc::SECCOMP_RET_ERRNO | errno as u32;
-        let rules = rules();
+        let rules = rules(true);
         let (_, verdict) = rules[rules.partition_point(|(from, _)| *from <= number) - 1];
         let allowed = match verdict {
             Verdict::Allow => true,
@@ -179,7 +180,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_tree_says_what_the_table_says(number in prop_oneof![0u32..700, any::<u32>()], arguments in arguments()) {
-            let (got, steps) = run(&filter(), THIS_ARCHITECTURE, number, arguments);
+            let (got, steps) = run(&filter(true), THIS_ARCHITECTURE, number, arguments);
             prop_assert_eq!(got, expected(number, arguments));
             prop_assert!(steps <= 32, "{} steps", steps);
         }
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn another_architecture_is_killed() {
-        assert_eq!(run(&filter(), 0x4000_0003, 1, [0; 6]).0, libc::SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(run(&filter(true), 0x4000_0003, 1, [0; 6]).0, libc::SECCOMP_RET_KILL_PROCESS);
     }
 
     #[test]
@@ -230,8 +231,30 @@ mod tests {
             libc::SYS_syslog,
         ];
         for number in refused {
-            let verdict = run(&filter(), THIS_ARCHITECTURE, number as u32, [0; 6]).0;
+            let verdict = run(&filter(true), THIS_ARCHITECTURE, number as u32, [0; 6]).0;
             assert_eq!(verdict & libc::SECCOMP_RET_ACTION_FULL, libc::SECCOMP_RET_ERRNO, "system call {number}");
+        }
+    }
+
+    #[test]
+    fn memory_that_nobody_sees_is_made_only_where_the_kernel_counts_it() {
+        for number in [libc::SYS_memfd_create, libc::SYS_shmget] {
+            for (limited, verdict) in
+                [(true, libc::SECCOMP_RET_ALLOW), (false, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32)]
+            {
+                assert_eq!(run(&filter(limited), THIS_ARCHITECTURE, number as u32, [0; 6]).0, verdict);
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_of_core_files_stays() {
+        let core = libc::RLIMIT_CORE as u32;
+        for (number, arguments) in
+            [(libc::SYS_prlimit64, [0, core, 1, 0, 0, 0]), (libc::SYS_setrlimit, [core, 1, 0, 0, 0, 0])]
+        {
+            let verdict = run(&filter(true), THIS_ARCHITECTURE, number as u32, arguments).0;
+            assert_eq!(verdict, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);
         }
     }
 }

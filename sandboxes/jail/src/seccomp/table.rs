@@ -38,9 +38,13 @@ const NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWNET) as u32;
 
 /// The first number of each range with the range's verdict, ascending, without gaps.
-pub(super) fn rules() -> Vec<(u32, Verdict)> {
+pub(super) fn rules(memory_is_limited: bool) -> Vec<(u32, Verdict)> {
     let mut single: Vec<(u32, Verdict)> = Vec::new();
     let number = |call: &c_long| u32::try_from(*call).unwrap_or(u32::MAX);
+    if !memory_is_limited {
+        // The first verdict on a number counts.
+        single.extend(UNOWNED_MEMORY.iter().map(|call| (number(call), Verdict::Refuse(libc::ENOSYS))));
+    }
     single.extend(ALLOWED.iter().chain(ALLOWED_HERE).map(|call| (number(call), Verdict::Allow)));
     single.extend(ABSENT.iter().map(|call| (number(call), Verdict::Refuse(libc::ENOSYS))));
     single.extend(CHECKED.iter().map(|(call, verdict)| (number(call), *verdict)));
@@ -73,6 +77,9 @@ const CHECKED: &[(c_long, Verdict)] = &[
     (libc::SYS_socket, Verdict::Socket),
     // TIOCSTI and TIOCLINUX put input into a terminal.
     (libc::SYS_ioctl, Verdict::NoneOf { argument: 1, values: &[0x5412, 0x541C] }),
+    // The limit of core files decides whether a crash starts a program of the host; see init/harden.rs.
+    (libc::SYS_prlimit64, Verdict::NoneOf { argument: 1, values: &[libc::RLIMIT_CORE as u32] }),
+    (libc::SYS_setrlimit, Verdict::NoneOf { argument: 0, values: &[libc::RLIMIT_CORE as u32] }),
     // Asking, and the ordinary one.
     (libc::SYS_personality, Verdict::OneOf { argument: 0, values: &[0, 0xFFFF_FFFF] }),
 ];
@@ -86,6 +93,9 @@ const ABSENT: &[c_long] = &[
     libc::SYS_io_uring_register,
     libc::SYS_memfd_secret,
 ];
+
+/// Memory behind a descriptor or a key.
+const UNOWNED_MEMORY: &[c_long] = &[libc::SYS_memfd_create, libc::SYS_shmget];
 
 #[rustfmt::skip]
 const ALLOWED: &[c_long] = &[
@@ -123,8 +133,8 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_setuid, libc::SYS_setgid, libc::SYS_setreuid, libc::SYS_setregid, libc::SYS_setresuid,
     libc::SYS_setresgid, libc::SYS_setfsuid, libc::SYS_setfsgid, libc::SYS_setgroups, libc::SYS_capget,
     libc::SYS_capset, libc::SYS_prctl, libc::SYS_seccomp, libc::SYS_landlock_create_ruleset,
-    libc::SYS_landlock_add_rule, libc::SYS_landlock_restrict_self, libc::SYS_prlimit64, libc::SYS_getrlimit,
-    libc::SYS_setrlimit, libc::SYS_getrusage, libc::SYS_getpriority, libc::SYS_setpriority, libc::SYS_ioprio_get,
+    libc::SYS_landlock_add_rule, libc::SYS_landlock_restrict_self, libc::SYS_getrlimit, libc::SYS_getrusage,
+    libc::SYS_getpriority, libc::SYS_setpriority, libc::SYS_ioprio_get,
     libc::SYS_ioprio_set, libc::SYS_sched_yield, libc::SYS_sched_getaffinity, libc::SYS_sched_setaffinity,
     libc::SYS_sched_getparam, libc::SYS_sched_setparam, libc::SYS_sched_getscheduler, libc::SYS_sched_setscheduler,
     libc::SYS_sched_get_priority_max, libc::SYS_sched_get_priority_min, libc::SYS_sched_rr_get_interval,

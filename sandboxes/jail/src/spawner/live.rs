@@ -178,6 +178,7 @@ impl Sandboxes {
                 outside_id: outside_id(&self.setup, slot),
                 root: self.setup.root,
                 tmp_on_disk: self.tmp_on_disk,
+                memory_is_limited: cgroup.is_some_and(SandboxCgroup::limits_memory),
             }),
         }
     }

@@ -99,7 +99,7 @@ fn no_new_privileges() -> Result<(), String> {
 /// That the filter is taken, and that it refuses what this process is otherwise allowed.
 fn seccomp() -> Result<(), String> {
     no_new_privileges()?;
-    sys::load_seccomp(&crate::seccomp::filter()).map_err(|error| error.to_string())?;
+    sys::load_seccomp(&crate::seccomp::filter(true)).map_err(|error| error.to_string())?;
     match sys::unshare(libc::CLONE_NEWUTS) {
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),
         _ => Err("the filter was loaded but did not refuse".to_owned()),
@@ -158,7 +158,7 @@ fn limits(setup: &Setup, add: &mut impl FnMut(&str, LayerState, &str)) {
 }
 
 fn tmp_on_disk(setup: &Setup) -> LayerState {
-    let weaker = |why: String| LayerState::Weaker(format!("/tmp is in memory and counts as such: {why}"));
+    let weaker = |why: String| LayerState::Weaker(format!("/tmp is in memory, up to the size that it may have: {why}"));
     if !setup.root {
         return weaker("only root may mount a disk image".to_owned());
     }
