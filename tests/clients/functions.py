@@ -294,3 +294,55 @@ def the_sdk_calls_back():
         "import boto3\ndef handler(e, c): return boto3.client('sts').get_caller_identity()['Arn']", Timeout=30, MemorySize=512)
     arn = result(name)
     assert ":assumed-role/" in arn and arn.endswith(f"/{name}"), arn
+
+
+def code_acts_under_its_role():
+    """A function calls another one: refused until a policy of its role allows it, and never under anybody else's name."""
+    iam = client("iam")
+    target = function("def handler(e, c): return ['target was given', e]")
+    arn = role()
+    caller = function("""
+import boto3, json
+def handler(event, context):
+    try:
+        answer = boto3.client("lambda").invoke(FunctionName=event["call"], Payload=json.dumps(event["with"]))
+        return json.loads(answer["Payload"].read())
+    except Exception as error:
+        return getattr(error, "response", {}).get("Error", {}).get("Code") or repr(error)
+""", Timeout=60, MemorySize=512, Role=arn)
+    assert result(caller, {"call": target, "with": 1}) == "AccessDeniedException"
+    target_arn = client("lambda").get_function_configuration(FunctionName=target)["FunctionArn"]
+    policy = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": target_arn}]}
+    iam.put_role_policy(RoleName=arn.rsplit("/", 1)[1], PolicyName="call", PolicyDocument=json.dumps(policy))
+    assert eventually(lambda: (found := result(caller, {"call": target, "with": 2})) != "AccessDeniedException" and found) \
+        == ["target was given", 2]
+    assert result(caller, {"call": caller, "with": {}}) == "AccessDeniedException", "only what the policy names"
+    iam.delete_role_policy(RoleName=arn.rsplit("/", 1)[1], PolicyName="call")
+    eventually(lambda: result(caller, {"call": target, "with": 3}) == "AccessDeniedException")
+
+
+def a_sandbox_has_so_many_connections_to_the_platform():
+    name = function("""
+import os, select, socket, time
+def handler(event, context):
+    host, port = os.environ["AWS_ENDPOINT_URL"].rsplit("/", 1)[1].rsplit(":", 1)
+    held = [socket.create_connection((host, int(port)), timeout=20) for _ in range(72)]
+    for connection in held:
+        connection.sendall(b"GET /_dormouse/health HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    def answered(among, wait):
+        return select.select(among, [], [], wait)[0]
+    first, until = [], time.monotonic() + 30
+    while len(first) < 64 and time.monotonic() < until:
+        first = answered(held, 1)
+    first = answered(held, 0) if not answered([c for c in held if c not in first], 1) else answered(held, 1)
+    count = len(first)
+    for connection in first:
+        connection.close()
+    rest, until = [c for c in held if c not in first], time.monotonic() + 30
+    late = []
+    while len(late) < len(rest) and time.monotonic() < until:
+        late = answered(rest, 1)
+    return [count, len(late)]
+""", Timeout=120, MemorySize=512)
+    assert result(name) == [64, 8]

@@ -233,3 +233,227 @@ def a_neighbour_keeps_answering():
             assert result(calm, "still here") == "still here"
         for r in running:
             r.result()
+
+
+def memory_is_bounded():
+    """The end says what it was, and the next call has a fresh instance. A forked family that shares its memory is not one
+    that has too much of it."""
+    name = function("""
+import os, time
+def handler(event, context):
+    if event == "hog":
+        held = []
+        while True: held.append(bytearray(1 << 20))
+    if event == "hog in a child":
+        if os.fork() == 0:
+            held = []
+            while True: held.append(bytearray(1 << 20))
+        time.sleep(60)
+    if event == "share":
+        held = bytearray(os.urandom(1 << 20)) * 40
+        children = []
+        for _ in range(12):
+            pid = os.fork()
+            if pid == 0:
+                time.sleep(60)
+            children.append(pid)
+        time.sleep(1)
+        for pid in children: os.kill(pid, 9)
+        for pid in children: os.waitpid(pid, 0)
+    return os.getpid()
+""", MemorySize=256, Timeout=60)
+    for event in ("hog", "hog in a child"):
+        error = failure(name, event)
+        assert error["errorType"] == "Runtime.OutOfMemory", error
+        assert "signal: killed" in error["errorMessage"], error
+        assert result(name, "next") > 0
+    assert result(name, "share") > 0
+
+
+def setuid_programs_do_nothing():
+    body = """
+import shutil
+r = {"programs": {}}
+for path in ('/usr/bin/su', '/usr/bin/mount', '/usr/bin/newgrp'):
+    if os.path.exists(path):
+        command = {'su': ['-c', 'id -u'], 'mount': ['-t', 'tmpfs', 'x', '/tmp'], 'newgrp': ['root']}[os.path.basename(path)]
+        ran = subprocess.run([path, *command], input='id -u', capture_output=True, text=True, timeout=20)
+        r["programs"][path] = [ran.returncode, ran.stdout.split()]
+shutil.copy('/usr/bin/id', '/tmp/id')
+os.chmod('/tmp/id', 0o6755)
+r["own"] = subprocess.run(['/tmp/id'], capture_output=True, text=True).stdout
+r["nosuid"] = all(os.statvfs(p).f_flag & os.ST_NOSUID for p in ('/', '/usr/bin', '/usr/lib', '/tmp', '/var/task', '/dev/shm'))
+r["me"] = os.getuid()
+"""
+    found = attempt(body)
+    assert found["nosuid"], found
+    assert "uid=0" not in found["own"] and f"uid={found['me']}" in found["own"] and "euid" not in found["own"], found
+    for path, (_, said) in found["programs"].items():
+        assert "0" not in said, (path, found)
+
+
+def init_does_not_move():
+    body = """
+import signal, time
+refused = []
+for number in range(1, 65):
+    try: os.kill(1, number)
+    except OSError as error: refused.append(errno.errorcode[error.errno])
+time.sleep(0.05)
+r = [os.path.exists('/proc/1'), open('/proc/1/stat').read().rsplit(')', 1)[1].split()[0], sorted(set(refused))]
+for path in ('/proc/1/mem', '/proc/1/environ', '/proc/1/maps', '/proc/1/fd', '/proc/1/root/etc/shadow', '/proc/1/syscall'):
+    try:
+        os.listdir(path) if path.endswith('fd') else open(path, 'rb').read(1)
+        r.append(path)
+    except OSError: pass
+"""
+    there, state, refused, *opened = attempt(body)
+    assert there and state in "SR" and not opened, (state, refused, opened)
+
+
+def kernel_settings_cannot_be_changed():
+    body = """
+r = {}
+for path in ('/proc/sys/kernel/core_pattern', '/proc/sys/kernel/hostname', '/proc/sys/vm/overcommit_memory',
+             '/proc/sys/net/ipv4/ip_forward', '/proc/sys/net/core/somaxconn', '/proc/sys/fs/mqueue/queues_max',
+             '/proc/sys/user/max_user_namespaces', '/proc/sys/kernel/shmall', '/proc/sysrq-trigger', '/proc/self/uid_map',
+             '/proc/self/oom_score_adj', '/proc/irq/default_smp_affinity', '/proc/self/loginuid', '/proc/mtrr'):
+    if not os.path.exists(path): continue
+    try:
+        with open(path, 'w') as f: f.write('1')
+        r[path] = 'written'
+    except OSError as error:
+        r[path] = errno.errorcode[error.errno]
+import resource
+for change in ((0, 0), (1, 1)):
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, change); r[f'core {change}'] = 'written'
+    except (OSError, ValueError): r[f'core {change}'] = 'refused'
+r['core'] = [l.split()[4:6] for l in open('/proc/self/limits') if l.startswith('Max core file size')][0]
+for path in ('/proc/kcore', '/proc/kmsg', '/proc/vmallocinfo', '/dev/mem', '/dev/kmsg', '/dev/fuse', '/dev/loop0', '/dev/kvm'):
+    try:
+        with open(path, 'rb') as f: f.read(1)
+        r[path] = 'written'
+    except OSError: pass
+"""
+    found = attempt(body)
+    # What cannot be a core file is no program of the host's either: one byte is the kernel's mark for that.
+    assert found.pop("core") == ["1", "1"], found
+    assert "written" not in found.values(), {k: v for k, v in found.items() if v == "written"}
+
+
+def nothing_is_inherited():
+    body = """
+import signal
+r = {'fds': {n: os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')},
+     'blocked': len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+     'groups': os.getgroups(), 'mountinfo': open('/proc/self/mountinfo').read(), 'unix': open('/proc/net/unix').read(),
+     'keys': open('/proc/keys').read() if os.path.exists('/proc/keys') else '',
+     'env': open('/proc/self/environ').read().split('\\0'), 'dev': sorted(os.listdir('/dev')),
+     'cgroup': open('/proc/self/cgroup').read(), 'interfaces': [n for _, n in socket.if_nameindex()]}
+"""
+    found = attempt(body)
+    kinds = sorted(target.split(":")[0] for target in found["fds"].values())
+    # Three standard ones and the runtime's own channel.
+    assert kinds == ["/dev/null", "pipe", "pipe", "socket"], found["fds"]
+    assert found["blocked"] == 0 and set(found["groups"]) <= {993} and found["interfaces"] == ["lo"], found
+    assert found["dev"] == ["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"], found
+    assert ACCOUNT not in found["mountinfo"], "an account shows"
+    assert found["unix"].count("\n") <= 1 and found["keys"] == "", (found["unix"], found["keys"])
+    assert all(line.endswith(":/") for line in found["cgroup"].split()), found["cgroup"]
+    for name in ("DORMOUSE", "HOME=", "USER=", "SUDO", "SSH_"):
+        assert not [v for v in found["env"] if v.startswith(name) and v != "DORMOUSE_SDK=/var/runtime/sdk"], (name, found["env"])
+
+
+def descriptors_are_bounded():
+    name = function("""
+import os, errno, socket
+def handler(event, context):
+    if event != "exhaust": return event
+    held, why = [], None
+    try:
+        while True: held.append(os.pipe())
+    except OSError as error: why = errno.errorcode[error.errno]
+    count = 2 * len(held)
+    for pair in held:
+        for fd in pair: os.close(fd)
+    return [why, count]
+""", Timeout=30)
+    why, count = result(name, "exhaust")
+    assert why == "EMFILE" and count <= 1024, (why, count)
+    assert result(name, "after") == "after"
+
+
+def abstract_sockets_of_the_host_are_out_of_reach():
+    import socket
+
+    address = "\0" + unique("dormouse-test")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        with socket.socket(socket.AF_UNIX) as check:
+            check.connect(address)
+        body = f"s = socket.socket(socket.AF_UNIX); r = s.connect_ex({address!r})"
+        assert attempt(body) != 0
+
+
+def what_is_idle_stands_still():
+    """Between calls not even a thread of its own goes on."""
+    name = function("""
+import threading, time
+count = 0
+def run():
+    global count
+    while True:
+        count += 1
+        time.sleep(0.01)
+threading.Thread(target=run, daemon=True).start()
+def handler(event, context):
+    time.sleep(event)
+    return [count, time.monotonic()]
+""", Timeout=20)
+    first, began = result(name, 0.3)
+    assert first > 5, "the thread runs while a call does"
+    time.sleep(3)
+    second, ended = result(name, 0)
+    # It is frozen a tenth of a second after the call: of three seconds it may have had that and what the machine's load adds.
+    assert ended - began >= 3 and second - first < 100, (first, second, ended - began)
+
+
+def a_flood_of_output_is_bounded():
+    from cli import dormouse
+
+    name = function("""
+import os, time
+def handler(event, context):
+    block, written, until = b'x' * 999 + b'\\n', 0, time.monotonic() + 3
+    while time.monotonic() < until: written += os.write(1, block)
+    return written
+""", Timeout=60, MemorySize=1769)
+    written = result(name)
+    # Eight MB in a second are read, and what a pipe holds.
+    assert written <= (8 << 20) * 5 + (1 << 20), written
+    kept = dormouse("logs", name).stdout
+    assert kept.count("x" * 999) >= 1000, "what was read is kept"
+
+
+def the_idle_end():
+    """With functions.idle_expiry_secs of 1: nothing of an idle instance is left."""
+    marker = unique("idle")
+    name = function(f"import subprocess\np = subprocess.Popen(['/bin/sleep', '98765'], executable='/bin/sleep', env={{'M': '{marker}'}})\ndef handler(e, c): return c.aws_request_id")
+    result(name)
+
+    def left():
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if open(f"/proc/{pid}/cmdline", "rb").read() == b"/bin/sleep\x0098765\0":
+                    if marker.encode() in open(f"/proc/{pid}/environ", "rb").read():
+                        found.append(pid)
+            except OSError:
+                pass
+        return found
+
+    assert left(), "it is there while the instance is"
+    eventually(lambda: not left())
+    assert result(name)

@@ -17,4 +17,6 @@ super::shown_in_python! { "functions" on Options::default() =>
     reserved_concurrency_is_exact,
     bad_requests_are_refused,
     the_sdk_calls_back,
+    code_acts_under_its_role,
+    a_sandbox_has_so_many_connections_to_the_platform,
 }

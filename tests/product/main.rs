@@ -2,6 +2,7 @@
 
 mod cli;
 mod durability;
+mod egress;
 mod functions;
 mod identity;
 mod isolation;
