@@ -7,6 +7,7 @@ mod functions;
 mod identity;
 mod isolation;
 mod operations;
+mod runtimes;
 
 /// One test for each function of a Python module in `tests/clients/`, each against a platform of its own.
 macro_rules! shown_in_python {
