@@ -56,7 +56,7 @@ fn a_good_zip_is_unpacked_read_only_with_its_modes_and_links() {
     assert_eq!(unpack(&zip, LIMITS, &root).unwrap(), 6);
     let mode = |path: &str| root.join(path).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("app.py"), mode("bin/run"), mode("deep/er/file")), (0o444, 0o555, 0o444));
-    assert_eq!((mode("empty"), mode("")), (0o555, 0o555));
+    assert_eq!((mode("empty"), mode("")), (0o755, 0o755));
     assert_eq!(std::fs::read(root.join("lib/current/run")).unwrap(), b"#!");
     remove_tree(&root).unwrap();
     assert!(!root.exists());

@@ -9,6 +9,9 @@ use super::plan::{Archive, Kind, Plan, ZipLimits, ZipRefusal, plan};
 
 const READABLE: u32 = 0o444;
 const EXECUTABLE: u32 = 0o555;
+/// Sandboxes mount it read-only. On the host its owner may write, so that `rm -r` removes a data directory of an ordinary
+/// user as it does root's.
+const DIRECTORY: u32 = 0o755;
 
 /// Why a zip was not unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +38,7 @@ pub(crate) fn check(zip: &[u8], limits: ZipLimits) -> Result<u64, ZipRefusal> {
     Ok(limits.unpacked_bytes - left)
 }
 
-/// Unpacks into a directory that exists and is empty; all of it ends up read-only. Returns the bytes of all files.
+/// Unpacks into a directory that exists and is empty; all files end up read-only. Returns the bytes of all files.
 pub(crate) fn unpack(zip: &[u8], limits: ZipLimits, into: &Path) -> Result<u64, UnpackError> {
     let (mut archive, plan) = plan(zip, limits)?;
     let mut left = limits.unpacked_bytes;
@@ -58,16 +61,17 @@ pub(crate) fn unpack(zip: &[u8], limits: ZipLimits, into: &Path) -> Result<u64, 
             symlink(target, into.join(path))?;
         }
     }
-    close_directories(&plan, into)?;
+    open_directories(&plan, into)?;
     Ok(limits.unpacked_bytes - left)
 }
 
-fn close_directories(plan: &Plan, root: &Path) -> io::Result<()> {
+/// Whatever the umask is, sandboxes under other uids pass through.
+fn open_directories(plan: &Plan, root: &Path) -> io::Result<()> {
     let directories = plan.entries.iter().rev().filter(|(_, (kind, _))| *kind == Kind::Directory);
     for (path, _) in directories {
-        fs::set_permissions(root.join(path), fs::Permissions::from_mode(EXECUTABLE))?;
+        fs::set_permissions(root.join(path), fs::Permissions::from_mode(DIRECTORY))?;
     }
-    fs::set_permissions(root, fs::Permissions::from_mode(EXECUTABLE))
+    fs::set_permissions(root, fs::Permissions::from_mode(DIRECTORY))
 }
 
 /// Copies one file and takes its real size from what is left.
@@ -90,7 +94,7 @@ fn copy(
     }
 }
 
-/// Removes a tree whose directories are read-only. Links are removed, never followed.
+/// Removes a tree whatever the modes of its directories are. Links are removed, never followed.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     let kind = fs::symlink_metadata(path)?;
     if kind.is_dir() {
