@@ -113,6 +113,9 @@ impl ProcessDriver {
             let version = if version.is_empty() { "al1" } else { version };
             return Ok((program, format!("{}:{version}", runtime.label)));
         };
+        if let Some(known) = self.0.known_program(runtime) {
+            return Ok(known);
+        }
         // Looking for interpreters and compiling bootstraps executes programs, the first time.
         let (inner, sought) = (Arc::clone(&self.0), Arc::clone(runtime));
         let managed = managed.clone();
@@ -137,19 +140,24 @@ impl Inner {
         })
     }
 
-    fn managed_program(&self, runtime: &Runtime, managed: &Managed) -> Result<(Program, String), StartError> {
+    /// What [`Inner::managed_program`] found earlier, without waiting for anything.
+    fn known_program(&self, runtime: &Arc<Runtime>) -> Option<(Program, String)> {
+        let interpreter = self.interpreters.known(&runtime.name)?.interpreter;
+        let (executable, program) = lock(&self.programs).get(&runtime.name).cloned()?;
+        (executable == interpreter.executable).then(|| (program, format!("{}:{}", runtime.label, interpreter.version)))
+    }
+
+    fn managed_program(&self, runtime: &Arc<Runtime>, managed: &Managed) -> Result<(Program, String), StartError> {
         let missing = || {
-            let Runtime { name, label, install, .. } = runtime;
+            let Runtime { name, label, install, .. } = &**runtime;
             StartError::RuntimeMissing(format!(
                 "{name} needs a {label} interpreter on this host; install one: {install}"
             ))
         };
         let Choice { interpreter, .. } = self.interpreters.choose(runtime, managed).ok_or_else(missing)?;
         let version = format!("{}:{}", runtime.label, interpreter.version);
-        // Never held while something slow happens: making a program twice is harmless.
-        let known = lock(&self.programs).get(&runtime.name).cloned();
-        if let Some((_, program)) = known.filter(|(executable, _)| *executable == interpreter.executable) {
-            return Ok((program, version));
+        if let Some(known) = self.known_program(runtime) {
+            return Ok(known);
         }
         let failed = |error: ProcessError| StartError::Platform(error.to_string());
         let (dir, bootstrap) = self.provision.of(&interpreter, managed).map_err(failed)?;
@@ -158,6 +166,7 @@ impl Inner {
         mounts.push(read_only(&dir, RUNTIME_DIR));
         let arguments = managed.arguments.iter().map(|text| text.replace("{bootstrap}", &bootstrap)).collect();
         let program = Program { path: placement.program, arguments, mounts };
+        // Never held while something slow happens: making a program twice is harmless.
         lock(&self.programs).insert(runtime.name.clone(), (interpreter.executable.clone(), program.clone()));
         Ok((program, version))
     }

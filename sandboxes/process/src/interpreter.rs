@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::runtimes::{Managed, Runtime};
 
-/// How long a host without the version that was asked for is not searched again.
+/// How long a host without the version that was asked for is not searched again. The search goes on beside the starts.
 const SEARCH_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long a program may take to tell its version.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -40,22 +40,54 @@ pub(crate) struct Choice {
     pub(crate) exact: bool,
 }
 
-/// Finds interpreters and remembers them.
-#[derive(Debug, Default)]
+/// Finds interpreters and remembers them. Clones remember the same.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Interpreters {
-    probed: Mutex<HashMap<PathBuf, Option<Arc<Interpreter>>>>,
-    chosen: Mutex<HashMap<String, (Instant, Option<Choice>)>>,
+    probed: Arc<Mutex<HashMap<PathBuf, Option<Arc<Interpreter>>>>>,
+    chosen: Arc<Mutex<HashMap<String, (Instant, Option<Choice>)>>>,
 }
 
 impl Interpreters {
-    /// The interpreter for a managed runtime: one of its version, else the nearest of the family, else none.
-    pub(crate) fn choose(&self, runtime: &Runtime, managed: &Managed) -> Option<Choice> {
-        let known = lock(&self.chosen).get(&runtime.name).cloned();
-        if let Some((at, choice)) = known {
-            let settled = choice.as_ref().is_some_and(|choice| choice.exact);
-            if settled || at.elapsed() < SEARCH_AGAIN_AFTER {
-                return choice;
+    /// The interpreter for a managed runtime: one of its version, else the nearest of the family, else none. Blocks when
+    /// nothing was found yet, and only then.
+    pub(crate) fn choose(&self, runtime: &Arc<Runtime>, managed: &Managed) -> Option<Choice> {
+        if let Some(choice) = self.known(&runtime.name) {
+            if self.is_time_to_search(&runtime.name) {
+                let (again, runtime) = (self.clone(), Arc::clone(runtime));
+                std::thread::spawn(move || {
+                    runtime.managed.as_ref().map(|managed| again.search_anew(&runtime, managed))
+                });
             }
+            return Some(choice);
+        }
+        self.search_anew(runtime, managed)
+    }
+
+    /// What was chosen earlier.
+    pub(crate) fn known(&self, name: &str) -> Option<Choice> {
+        lock(&self.chosen).get(name).and_then(|(_, choice)| choice.clone())
+    }
+
+    /// Whether somebody may have installed the exact version since; says so once.
+    fn is_time_to_search(&self, name: &str) -> bool {
+        let mut chosen = lock(&self.chosen);
+        let Some((at, choice)) = chosen.get_mut(name) else { return true };
+        let settled = choice.as_ref().is_some_and(|choice| choice.exact);
+        let due = !settled && at.elapsed() >= SEARCH_AGAIN_AFTER;
+        if due {
+            *at = Instant::now();
+        }
+        due
+    }
+
+    fn search_anew(&self, runtime: &Runtime, managed: &Managed) -> Option<Choice> {
+        let nothing_new = lock(&self.chosen)
+            .get(&runtime.name)
+            .is_some_and(|(at, choice)| choice.is_none() && at.elapsed() < SEARCH_AGAIN_AFTER);
+        if nothing_new {
+            return None;
+        }
+        if lock(&self.chosen).contains_key(&runtime.name) {
             lock(&self.probed).clear();
         }
         let choice = self.search(runtime, managed);
