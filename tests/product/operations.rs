@@ -123,7 +123,8 @@ fn a_full_disk_is_refused_and_recovers() -> Result<()> {
         return Ok(());
     }
     let small = "mkdir -p data; mount -t tmpfs -o size=96m,mode=0700 small data";
-    let platform = Dormouse::start_with(Options::default().mounting(small))?;
+    let options = Options::default().mounting(small).with("functions.async.lease_secs", 2);
+    let platform = Dormouse::start_with(options)?;
     Client::of(&platform).python("operations", "full_disk_is_refused_and_recovers")
 }
 
