@@ -212,6 +212,18 @@ def logs_are_printed_and_followed():
     refused("logs", "absent", says=["NotFound"])
 
 
+def a_follower_does_not_hold_up_a_stop():
+    name = deployed()
+    dormouse("invoke", name)
+    follower = subprocess.Popen(
+        [os.environ["DORMOUSE_BIN"], "logs", name, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "INIT_START" in follower.stdout.readline()
+    os.kill(int(os.environ["DORMOUSE_PID"]), signal.SIGTERM)
+    # Well before the limit of the drain, which cuts what is left.
+    stdout, stderr = follower.communicate(timeout=20)
+    assert follower.returncode == 0 and "REPORT" in stdout and "is stopping" in stderr, (stdout, stderr)
+
+
 def events_are_listed_redriven_and_dropped():
     name = deployed()
     ids = []

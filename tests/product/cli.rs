@@ -7,6 +7,7 @@ super::shown_in_python! { "cli_promises" on Options::default() =>
     deploy_changes_what_differs,
     invoke_in_all_its_forms,
     logs_are_printed_and_followed,
+    a_follower_does_not_hold_up_a_stop,
     events_are_listed_redriven_and_dropped,
     functions_and_usage,
     accounts_see_nothing_of_each_other,

@@ -23,7 +23,11 @@ pub(crate) fn run(logs: &Logs) -> Result<(), Failure> {
         "/logs",
         query,
         |record| if json { output::json(&record) } else { output::line(line(&record, dim)) },
-    )
+    )?;
+    if logs.follow {
+        output::progress("The platform is stopping; nothing more comes.");
+    }
+    Ok(())
 }
 
 /// `2026-11-23T05:28:44.123Z text`, the time dimmed on a terminal.

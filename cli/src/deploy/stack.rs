@@ -16,10 +16,13 @@ pub(super) const LOGICAL_ID_TAG: &str = "dormouse:logical-id";
 
 /// Deletes every function of the stack, and the roles that were made for them.
 pub(crate) fn delete(client: &Client, stack: &str, as_json: bool) -> Result<(), Failure> {
-    let told = |id: &str, role: Option<&str>| match (as_json, role) {
-        (true, _) => output::json(&json!({ "id": id, "done": "deleted", "role": role })),
-        (false, Some(role)) => Ok(output::progress(format_args!("{id} deleted, with its role {role}"))),
-        (false, None) => Ok(output::progress(format_args!("{id} deleted"))),
+    let told = |id: &str, role: Option<&str>| {
+        if as_json {
+            return output::json(&json!({ "id": id, "done": "deleted", "role": role }));
+        }
+        let with_role = role.map(|role| format!(", with its role {role}")).unwrap_or_default();
+        output::progress(format_args!("{id} deleted{with_role}"));
+        Ok(())
     };
     let mut count = 0_usize;
     for each in all(client)? {

@@ -17,6 +17,7 @@ const SERVICE: &str = "dormouse";
 /// One request of a known caller.
 pub(crate) struct Call<'a> {
     pub(crate) parts: &'a Parts,
+    pub(crate) request: &'a Request,
     pub(crate) caller: Caller,
     pub(crate) operation: Operation,
     pub(crate) query: String,
@@ -31,7 +32,7 @@ impl<'a> Call<'a> {
     pub(crate) async fn of(
         parts: &'a Parts,
         operation: Operation,
-        request: &Request,
+        request: &'a Request,
         body: Bytes,
     ) -> Result<Self, AdminError> {
         let head = &request.parts;
@@ -50,6 +51,7 @@ impl<'a> Call<'a> {
         };
         Ok(Self {
             parts,
+            request,
             caller: known.caller,
             operation,
             query: without_signature(query),

@@ -32,6 +32,17 @@ impl Request {
         Self { id: RequestId::random(), peer, tls: false, received, parts, body: body.into(), stage: None }
     }
 
+    /// Ends when a drain begins: for answers that would otherwise go on for ever. The drain waits until it is dropped.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
+        let stage = self.stage.clone();
+        async move {
+            match stage {
+                Some(mut stage) => Stage::Open.past(&mut stage).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Runs something to its end even if the client hangs up. A drain waits for it as it waits for a request.
     pub fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
     where

@@ -44,9 +44,12 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Response, AdminError> {
     response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static(JSON_LINES));
     if query.flag("follow")? {
         let mut follow = logs.follow(LogQuery { after: Some(first.cursor), ..wanted });
+        let draining = call.request.draining();
         tokio::spawn(async move {
-            if sender.send(lines(&first.records)).await.is_ok() {
-                stream_news(&sender, &mut *follow).await;
+            let sent = sender.send(lines(&first.records)).await;
+            if sent.is_ok() && stream_news(&sender, &mut *follow, draining).await {
+                // The client may have gone at the very end.
+                let _ = sender.end().await;
             }
         });
     } else {
@@ -119,19 +122,21 @@ where
     }
 }
 
-/// Sends records as they are written, until the client goes.
-async fn stream_news(sender: &ResponseSender, follow: &mut dyn LogFollow) {
+/// Sends records as they are written. True when the node stops; false when the client has gone, or the log cannot be read.
+async fn stream_news(sender: &ResponseSender, follow: &mut dyn LogFollow, draining: impl Future<Output = ()>) -> bool {
+    let mut draining = std::pin::pin!(draining);
     loop {
         let news = tokio::select! {
-            () = sender.gone() => return,
+            () = sender.gone() => return false,
+            () = &mut draining => return true,
             news = follow.next() => news,
         };
         match news {
-            Ok(records) if sender.send(lines(&records)).await.is_err() => return,
+            Ok(records) if sender.send(lines(&records)).await.is_err() => return false,
             Ok(_) => {}
             Err(error) => {
                 tracing::error!(%error, "a log cannot be followed further");
-                return;
+                return false;
             }
         }
     }
