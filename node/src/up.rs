@@ -81,6 +81,7 @@ pub async fn up(config: Config, announce: impl FnOnce(&Announcement)) -> Result<
     node.front.accept_from(listener);
     let announcement = announcement(&config, &endpoint, &first)?;
     announce(&announcement);
+    tracing::info!(endpoint = announcement.endpoint, data_dir = %config.data_dir.display(), "accepting connections");
     let ended = tokio::select! {
         () = stop.told() => Ok(()),
         () = node.jailer.closed() => Err(anyhow::anyhow!("the process that makes sandboxes has ended; start the node again")),
