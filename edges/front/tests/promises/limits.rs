@@ -63,6 +63,69 @@ async fn a_body_that_is_too_large_is_refused_in_words_that_arrive() {
     assert!(answer.ends_with("\r\n\r\n4"), "{answer}");
 }
 
+/// The second large body has no room as long as the first is held, and a small one needs none.
+#[tokio::test]
+async fn large_bodies_wait_for_room() {
+    let settings = FrontSettings { body_memory_bytes: 3 << 20, body_memory_wait: SHORT, ..FrontSettings::default() };
+    let (held, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let door = door(settings, {
+        let (held, release) = (Arc::clone(&held), Arc::clone(&release));
+        move |request| {
+            let (held, release) = (Arc::clone(&held), Arc::clone(&release));
+            async move {
+                let holds = request.parts.uri.path() == "/hold";
+                match request.body.collect().await {
+                    Ok(body) if holds => {
+                        held.notify_one();
+                        release.notified().await;
+                        text(body.len().to_string())
+                    }
+                    Ok(body) => text(body.len().to_string()),
+                    Err(error) => response(error.status(), "text/plain", error.to_string()),
+                }
+            }
+        }
+    });
+    let ask = |path: &str, size: usize| {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {size}\r\n\r\n");
+        [head.into_bytes(), vec![b'x'; size]].concat()
+    };
+    let hold = ask("/hold", 2 << 20);
+    let first = async {
+        let answer = door.exchange(&hold).await;
+        assert!(answer.ends_with("2097152"), "{answer}");
+    };
+    let others = async {
+        held.notified().await;
+        // Only its head: what is refused is not read.
+        let mut stream = door.connect().await;
+        let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2097152\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let (head, body) = one(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 503") && body.contains("memory"), "{head}{body}");
+        assert!(head.to_ascii_lowercase().contains("connection: close"), "{head}");
+        assert!(door.exchange(&ask("/", 1 << 20)).await.ends_with("1048576"), "a small one needs no room");
+        release.notify_one();
+    };
+    tokio::join!(first, others);
+    let answer = door.exchange(&ask("/", 2 << 20)).await;
+    assert!(answer.ends_with("2097152"), "{answer}");
+}
+
+/// Whoever is answered before the body was read must not send the next request on this connection.
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_body_closes() {
+    let door = door(FrontSettings::default(), |_| async { text("without reading".to_owned()) });
+    let mut stream = door.connect().await;
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nfour").await.expect("sent");
+    let (head, _) = one(&mut stream).await;
+    assert!(head.to_ascii_lowercase().contains("connection: close"), "{head}");
+    let mut stream = door.connect().await;
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await.expect("sent");
+    let (head, _) = one(&mut stream).await;
+    assert!(!head.to_ascii_lowercase().contains("connection: close"), "{head}");
+}
+
 #[tokio::test]
 async fn a_header_that_never_ends_is_not_waited_for() {
     let settings = FrontSettings { header_timeout: SHORT, idle_timeout: LONG, ..FrontSettings::default() };
