@@ -82,17 +82,20 @@ fn cpu_time_follows_the_quota() {
 #[test]
 fn usage_counts_what_was_used() {
     as_each_user("usage_counts_what_was_used", async |house| {
-        let mut running = house.start(house.plan("usage"), &shell("/tools/attempt burn 300; echo; read x")).await;
+        // Goes on after that: what has ended is asked for below.
+        let script = "/tools/attempt burn 300; echo; exec /tools/attempt count-up > /dev/null";
+        let mut running = house.start(house.plan("usage"), &shell(script)).await;
         let mut out = pipe::Receiver::from_owned_fd(running.stdout.take().expect("a pipe")).expect("a pipe");
         let mut line = [0; 7];
         out.read_exact(&mut line).await.expect("a line");
         let usage = running.usage();
         drop(out);
-        assert!(usage.cpu >= Duration::from_millis(250), "{usage:?}");
+        // Without cgroups it is counted in ticks, of which a busy machine loses some.
+        assert!(usage.cpu >= Duration::from_millis(200), "{usage:?}");
         running.set_cpu(500).expect("a new quota");
         let ended = running.kill().await;
         assert!(!ended.out_of_memory);
-        assert!(running.usage().cpu >= Duration::from_millis(250));
+        assert!(running.usage().cpu >= Duration::from_millis(200));
         assert!(!support::is_root() || running.usage().memory_peak_bytes > 0);
     });
 }
