@@ -44,8 +44,11 @@ pub(crate) struct Choice {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interpreters {
     probed: Arc<Mutex<HashMap<PathBuf, Option<Arc<Interpreter>>>>>,
-    chosen: Arc<Mutex<HashMap<String, (Instant, Option<Choice>)>>>,
+    chosen: Arc<Mutex<HashMap<String, Chosen>>>,
 }
+
+/// When a runtime's interpreter was looked for, and what was found.
+type Chosen = (Instant, Option<Choice>);
 
 impl Interpreters {
     /// The interpreter for a managed runtime: one of its version, else the nearest of the family, else none. Blocks when

@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_limit_of_core_files_stays() {
-        let core = libc::RLIMIT_CORE as u32;
+        let core = libc::RLIMIT_CORE;
         for (number, arguments) in
             [(libc::SYS_prlimit64, [0, core, 1, 0, 0, 0]), (libc::SYS_setrlimit, [core, 1, 0, 0, 0, 0])]
         {

@@ -78,8 +78,8 @@ const CHECKED: &[(c_long, Verdict)] = &[
     // TIOCSTI and TIOCLINUX put input into a terminal.
     (libc::SYS_ioctl, Verdict::NoneOf { argument: 1, values: &[0x5412, 0x541C] }),
     // The limit of core files decides whether a crash starts a program of the host; see init/harden.rs.
-    (libc::SYS_prlimit64, Verdict::NoneOf { argument: 1, values: &[libc::RLIMIT_CORE as u32] }),
-    (libc::SYS_setrlimit, Verdict::NoneOf { argument: 0, values: &[libc::RLIMIT_CORE as u32] }),
+    (libc::SYS_prlimit64, Verdict::NoneOf { argument: 1, values: &[libc::RLIMIT_CORE] }),
+    (libc::SYS_setrlimit, Verdict::NoneOf { argument: 0, values: &[libc::RLIMIT_CORE] }),
     // Asking, and the ordinary one.
     (libc::SYS_personality, Verdict::OneOf { argument: 0, values: &[0, 0xFFFF_FFFF] }),
 ];
