@@ -103,6 +103,18 @@ impl Row {
         }
     }
 
+    /// Figures of ours that stand beside a row and have no goal of their own.
+    pub(crate) fn beside(
+        id: &'static str,
+        what: impl Into<String>,
+        unit: &'static str,
+        better: Better,
+        ours: &[f64],
+    ) -> Self {
+        let ours = Some(Figures::of(ours));
+        Self { ours, unit, better, ..Self::null(id, what, "stands beside the row above, without a goal of its own") }
+    }
+
     /// A row that cannot run here.
     pub(crate) fn null(id: &'static str, what: impl Into<String>, why: impl Into<String>) -> Self {
         Self {

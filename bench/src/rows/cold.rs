@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::api::{self, File, Function};
 use crate::load::Connection;
@@ -84,9 +84,11 @@ fn started_by_hand(plain: &Plain) -> Result<f64> {
     use std::io::Read;
     let start = Instant::now();
     let mut child = Command::new(plain.command[0]).args(&plain.command[1..]).stdout(Stdio::piped()).spawn()?;
+    let mut stdout = child.stdout.take().context("its output is piped")?;
     let mut first = [0; 1];
-    let read = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read(&mut first))?;
+    let read = stdout.read(&mut first)?;
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
+    std::io::copy(&mut stdout, &mut std::io::sink())?;
     child.wait()?;
     ensure!(read == 1, "{:?} printed nothing", plain.command);
     Ok(elapsed)
