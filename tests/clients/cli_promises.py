@@ -189,14 +189,15 @@ def logs_are_printed_and_followed():
         for line in follower.stdout:
             records.append(json.loads(line))
 
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
         for call in range(1, 4):
             dormouse("invoke", name)
             eventually(lambda: sum(r["text"].startswith("REPORT") for r in records) == call)
     finally:
-        follower.send_signal(signal.SIGINT)
+        # Not SIGINT, which whoever runs the tests in the background has told their processes to ignore.
+        follower.terminate()
         follower.wait(timeout=30)
         reader.join(timeout=30)
     told = objects("logs", name)

@@ -65,13 +65,14 @@ impl Sandbox {
 
     /// Ends everything in it, frozen or not. Does not wait.
     pub(crate) fn kill(&self) {
+        if self.gone.borrow().is_some() {
+            return;
+        }
         // Refused only when it has ended.
         let _ = sys::kill_pidfd(&self.pidfd);
-        if self.frozen.swap(false, Ordering::SeqCst)
-            && let Some(cgroup) = &self.cgroup
-        {
-            // A frozen process dies once it is thawed. The cgroup is gone only after its processes.
-            let _ = cgroup.ask_freeze(false);
+        self.set_frozen(false);
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.hasten_end();
         }
     }
 

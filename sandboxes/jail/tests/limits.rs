@@ -27,6 +27,23 @@ fn a_fork_bomb_is_bounded() {
 }
 
 #[test]
+fn a_crowd_under_a_small_quota_dies_at_once() {
+    as_root(async |house| {
+        let mut plan = house.plan("crowd");
+        plan.pids_max = 512;
+        plan.memory_bytes = 512 << 20;
+        let script = "i=0; while [ $i -lt 400 ]; do (while :; do :; done) & i=$((i+1)); done; echo there; wait";
+        let mut running = house.start(plan, &shell(script)).await;
+        let mut out = pipe::Receiver::from_owned_fd(running.stdout.take().expect("a pipe")).expect("a pipe");
+        out.read_exact(&mut [0; 6]).await.expect("a line");
+        // At a hundredth of a core, each would wait its turn to die for minutes.
+        running.set_cpu(10).expect("a new quota");
+        let ended = tokio::time::timeout(Duration::from_secs(60), running.kill()).await.expect("the end of all");
+        assert_eq!(ended.exit, ExitKind::Signal(libc::SIGKILL));
+    });
+}
+
+#[test]
 fn a_memory_hog_is_killed_and_it_is_said_why() {
     as_each_user("a_memory_hog_is_killed_and_it_is_said_why", async |house| {
         let (_, ended) = house.run(house.plan("hog"), &attempt(&["hog"])).await;

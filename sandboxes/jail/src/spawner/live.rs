@@ -209,8 +209,7 @@ impl Sandboxes {
         if let Some(sandbox) = self.alive.get(&id) {
             let _ = sys::kill_pidfd(&sandbox.pidfd);
             if let Some(cgroup) = &sandbox.cgroup {
-                // What is frozen dies when it is thawed.
-                let _ = cgroup.ask_freeze(false);
+                cgroup.hasten_end();
             }
         }
     }
