@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail};
 use crate::Dormouse;
 use crate::platform::pause;
 
+/// How long a client may take, in seconds; the crash loop takes the longest, and soaks for ten minutes.
+const CLIENT_SECS_MAX: &str = "900";
+
 /// Real clients, with the keys of one platform.
 pub struct Client<'a> {
     platform: &'a Dormouse,
@@ -77,7 +80,9 @@ impl<'a> Client<'a> {
     }
 
     fn script(&self, module: &str, function: &str) -> Result<Command> {
-        let mut command = self.command(&venv()?.join("bin/python"));
+        // One that hangs fails, instead of holding everything up.
+        let mut command = self.command(Path::new("timeout"));
+        command.args(["--kill-after=5", CLIENT_SECS_MAX]).arg(venv()?.join("bin/python"));
         command.args(["-m", "run", module, function]).current_dir(clients_dir());
         Ok(command)
     }

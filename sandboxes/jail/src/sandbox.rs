@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::cgroup::SandboxCgroup;
+use crate::cgroup::{Meters, SandboxCgroup};
 use crate::running::{Ended, ExitKind, Usage};
 use crate::{inside, sys};
 
@@ -31,6 +31,8 @@ pub(crate) struct Sandbox {
     pub(crate) pid: i32,
     pidfd: OwnedFd,
     pub(crate) cgroup: Option<SandboxCgroup>,
+    /// Absent where the kernel does not count.
+    meters: Option<Meters>,
     /// Where processes are counted by hand.
     proc_dir: Option<OwnedFd>,
     memory_bytes: u64,
@@ -53,12 +55,25 @@ impl Sandbox {
         let not = || AtomicBool::new(false);
         let (memory_seen, cpu_seen_ns) = (none(), none());
         let (frozen, over_memory) = (not(), not());
-        Self { pid, pidfd, cgroup, proc_dir: None, memory_bytes, gone, frozen, over_memory, memory_seen, cpu_seen_ns }
+        let meters = cgroup.as_ref().and_then(Meters::open);
+        Self {
+            pid,
+            pidfd,
+            cgroup,
+            meters,
+            proc_dir: None,
+            memory_bytes,
+            gone,
+            frozen,
+            over_memory,
+            memory_seen,
+            cpu_seen_ns,
+        }
     }
 
     /// Gives it the directory in which its processes are counted, where the kernel does not.
     pub(crate) fn count_in(&mut self, proc_dir: Option<OwnedFd>) {
-        if self.cgroup.as_ref().and_then(SandboxCgroup::usage).is_none() {
+        if self.meters.is_none() {
             self.proc_dir = proc_dir;
         }
     }
@@ -84,7 +99,7 @@ impl Sandbox {
         if let Some(gone) = *self.gone.borrow() {
             return self.with_seen(gone.usage);
         }
-        match self.cgroup.as_ref().and_then(SandboxCgroup::usage) {
+        match self.meters.as_ref().and_then(Meters::read) {
             Some(usage) => usage,
             None => {
                 self.look();

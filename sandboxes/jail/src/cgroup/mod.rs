@@ -1,20 +1,20 @@
 //! Where the limits of a sandbox live, for both versions of cgroups.
 
 mod find;
+mod meters;
 mod v1;
 mod v2;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Plan;
-use crate::running::Usage;
 
 pub(crate) use find::find;
+pub(crate) use meters::Meters;
 pub(crate) use v1::V1Dirs;
 
 /// Length of one period of the CPU quota. Short, so that a small quota is many small waits and not one long one.
@@ -189,15 +189,6 @@ impl SandboxCgroup {
         }
     }
 
-    /// What was used so far; `None` where the kernel does not count it here.
-    pub(crate) fn usage(&self) -> Option<Usage> {
-        let (cpu_ns, memory_peak_bytes) = match self {
-            Self::V1(dirs) => (dirs.cpu_ns()?, dirs.memory_peak()?),
-            Self::V2 { dir, .. } => (v2::cpu_ns(dir)?, v2::memory_peak(dir)?),
-        };
-        Some(Usage { cpu: Duration::from_nanos(cpu_ns), memory_peak_bytes })
-    }
-
     /// How often the kernel killed something in it for lack of memory.
     pub(crate) fn oom_kills(&self) -> u64 {
         match self {
@@ -282,10 +273,6 @@ fn cpu_quota_us(millicores: u32) -> u64 {
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(named)
-}
-
-fn read_number(path: &Path) -> Option<u64> {
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// The number beside `key` in a file of `key value` lines.

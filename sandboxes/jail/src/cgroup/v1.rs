@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::EventfdFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{CPU_PERIOD_US, cpu_quota_us, number_of, read_number, write};
+use super::{CPU_PERIOD_US, cpu_quota_us, number_of, write};
 use crate::Plan;
 
 /// One directory for each controller; two controllers mounted together share theirs.
@@ -68,14 +68,6 @@ impl V1Dirs {
             write(&dir.join("pids.max"), &(plan.pids_max + 1).to_string())?;
         }
         Ok(())
-    }
-
-    pub(super) fn cpu_ns(&self) -> Option<u64> {
-        read_number(&self.cpuacct.as_ref()?.join("cpuacct.usage"))
-    }
-
-    pub(super) fn memory_peak(&self) -> Option<u64> {
-        read_number(&self.memory.as_ref()?.join("memory.max_usage_in_bytes"))
     }
 
     pub(super) fn oom_kills(&self) -> u64 {

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{CPU_PERIOD_US, cpu_quota_us, make_dir, number_of, read_number, write};
+use super::{CPU_PERIOD_US, cpu_quota_us, make_dir, number_of, write};
 use crate::Plan;
 
 /// The controllers that limit sandboxes.
@@ -76,16 +76,6 @@ pub(super) fn make(dir: &Path, controllers: &[String], plan: &Plan) -> io::Resul
 pub(super) fn event(dir: &Path, file: &str, key: &str) -> io::Result<u64> {
     let text = std::fs::read_to_string(dir.join(file))?;
     number_of(&text, key).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{file} has no {key}")))
-}
-
-pub(super) fn cpu_ns(dir: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(dir.join("cpu.stat")).ok()?;
-    number_of(&text, "usage_usec").map(|us| us.saturating_mul(1_000))
-}
-
-/// Kernels before 5.19 know no peak; what is in use now stands in.
-pub(super) fn memory_peak(dir: &Path) -> Option<u64> {
-    read_number(&dir.join("memory.peak")).or_else(|| read_number(&dir.join("memory.current")))
 }
 
 fn has_word(text: &str, word: &str) -> bool {

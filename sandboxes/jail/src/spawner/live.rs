@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::outside_id;
 use super::uids::Slots;
-use crate::cgroup::SandboxCgroup;
+use crate::cgroup::{Meters, SandboxCgroup};
 use crate::init::{self, Birth, Failure, Step};
 use crate::running::Usage;
 use crate::sys::{self, Cloned};
@@ -229,7 +229,7 @@ impl Sandboxes {
             return self.tell(&FromSpawner::Gone { id, out_of_memory, cpu_ns: 0, memory_peak_bytes: 0 }, &[]);
         };
         let out_of_memory = sandbox.out_of_memory || cgroup.oom_kills() > 0;
-        let usage = cgroup.usage().unwrap_or_default();
+        let usage = Meters::open(&cgroup).and_then(|meters| meters.read()).unwrap_or_default();
         self.leaving.push(Leaving { id, cgroup, since: Instant::now(), out_of_memory, usage });
     }
 
