@@ -83,7 +83,13 @@ fn median(times: usize, mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
 fn started_by_hand(plain: &Plain) -> Result<f64> {
     use std::io::Read;
     let start = Instant::now();
-    let mut child = Command::new(plain.command[0]).args(&plain.command[1..]).stdout(Stdio::piped()).spawn()?;
+    // Variables of whoever measures (such as one that makes Node.js read certificates) are no part of a plain start.
+    let mut child = Command::new(plain.command[0])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .args(&plain.command[1..])
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut stdout = child.stdout.take().context("its output is piped")?;
     let mut first = [0; 1];
     let read = stdout.read(&mut first)?;
