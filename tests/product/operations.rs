@@ -160,10 +160,10 @@ fn it_serves_tls_and_takes_up_a_new_certificate() -> Result<()> {
     Client::of(&platform).python_with("operations", "served_over_tls", &variables)
 }
 
-/// Not frozen, so that it ends while nobody calls it.
+/// Not frozen before it has ended by itself, and looked at soon after.
 #[test]
 fn an_instance_that_ended_is_not_used_again() -> Result<()> {
-    let platform = Dormouse::start_with(Options::default().with("functions.freeze_after_ms", 3_600_000))?;
+    let platform = Dormouse::start_with(Options::default().with("functions.freeze_after_ms", 1_500))?;
     Client::of(&platform).python("operations", "an_instance_that_ended_is_not_used_again")
 }
 
