@@ -14,6 +14,9 @@ use crate::{Exec, JailError};
 
 /// How long everything may take to stand still.
 const FREEZE_MAX: Duration = Duration::from_secs(10);
+/// A program that was caught while it starts another may wait for one that already stands still; let go and caught
+/// again, both come to a stop.
+const FREEZE_AGAIN: Duration = Duration::from_millis(100);
 const FREEZE_PAUSE: Duration = Duration::from_micros(500);
 
 /// A sandbox in which nothing runs yet. Dropping it kills it.
@@ -139,7 +142,14 @@ impl Running {
             return if self.has_ended() { Ok(()) } else { Err(failed(error)) };
         }
         let from = Instant::now();
+        let mut asked = from;
         while !cgroup.is_frozen().unwrap_or(true) && !self.has_ended() {
+            if asked.elapsed() > FREEZE_AGAIN {
+                // Refused only when it has ended, which the loop looks at.
+                let _ = cgroup.ask_freeze(false);
+                let _ = cgroup.ask_freeze(true);
+                asked = Instant::now();
+            }
             if from.elapsed() > FREEZE_MAX {
                 return Err(JailError::step("freeze the sandbox", "it does not come to a stop"));
             }
