@@ -83,25 +83,67 @@ async fn a_timeout_says_so_in_the_answer_the_log_and_the_tail() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_init_is_a_function_error() {
-    for (script, error_type) in [
-        ("init=error,init_ms=5", "Runtime.ImportModuleError"),
-        ("init=exit", "Runtime.ExitError"),
-        ("init=oom", "Runtime.OutOfMemory"),
+    for (script, error_type, sentence) in [
+        ("init=error,init_ms=5", "Runtime.ImportModuleError", None),
+        ("init=exit,init_ms=5", "Runtime.ExitError", Some("Runtime exited with error: exit status 1")),
+        ("init=oom,init_ms=5", "Runtime.OutOfMemory", Some("Runtime exited with error: signal: killed")),
     ] {
         let bench = Bench::new().await;
         bench.create("f", script).await;
-        let outcome = bench.invoke("f", "{}").await.expect("a function error");
+        let call = call("f", "{}");
+        let id = call.request_id;
+        let outcome = bench.functions.invoke(&account(), call).await.expect("a function error");
         let body: serde_json::Value = serde_json::from_slice(&outcome.payload).expect("JSON");
         assert_eq!(body["errorType"], error_type);
-        let lines = bench.lines();
-        assert!(lines.iter().any(|line| line.starts_with("INIT_REPORT Init Duration: ")), "{lines:?}");
-        assert!(lines.last().unwrap().contains("Status: error\tError Type: "), "{lines:?}");
+        let mut expected = vec![
+            "INIT_START Runtime Version: mock:python3.12\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:mock:python3.12".to_owned(),
+            format!("INIT_REPORT Init Duration: 5.00 ms\tPhase: init\tStatus: error\tError Type: {error_type}"),
+            format!("INIT_REPORT Init Duration: 5.00 ms\tPhase: invoke\tStatus: error\tError Type: {error_type}"),
+            format!("START RequestId: {id} Version: $LATEST"),
+        ];
+        if let Some(sentence) = sentence {
+            expected.push(format!("RequestId: {id} Error: {sentence}\n{error_type}"));
+            assert_eq!(body["errorMessage"], format!("RequestId: {id} Error: {sentence}"));
+        }
+        expected.push(format!("END RequestId: {id}"));
+        expected.push(format!(
+            "REPORT RequestId: {id}\tDuration: 5.00 ms\tBilled Duration: 5 ms\tMemory Size: 128 MB\tMax Memory Used: 0 MB\t\
+             Status: error\tError Type: {error_type}"
+        ));
+        assert_eq!(bench.lines(), expected, "one log, and what the runtime has said itself is not said again");
+        assert_eq!(bench.seen.starts.load(SeqCst), 2, "started over once");
         assert_eq!(bench.functions.running().live, 0);
     }
     let bench = Bench::new().await;
     bench.create("f", "init=missing").await;
     let missing = bench.invoke("f", "{}").await.expect_err("not on this host");
     assert_eq!(missing, FunctionsError::InvalidRuntime("mock is not installed: apt-get install mock".into()));
+    assert_eq!(bench.seen.starts.load(SeqCst), 1, "not the function's fault: not started over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_init_that_went_wrong_once_is_part_of_the_invocation_that_waited() {
+    let bench = Bench::new().await;
+    bench.create("f", "init=exit,init_fails=1,init_ms=2000,init_print=hello,ms=500").await;
+    let mut first = call("f", "{}");
+    first.log_tail = true;
+    let began = tokio::time::Instant::now();
+    let outcome = bench.functions.invoke(&account(), first).await.expect("answered");
+    assert_eq!((outcome.function_error, began.elapsed()), (None, Duration::from_millis(4_500)));
+    let tail = outcome.log_tail.expect("asked for");
+    let tail = text(&tail);
+    assert!(tail.starts_with("hello\nINIT_REPORT Init Duration: 2000.00 ms\tPhase: init\tStatus: error"), "{tail}");
+    assert!(!tail.contains("Phase: invoke"), "an init phase that ends well is not reported: {tail}");
+    assert!(tail.contains("\tDuration: 2500.00 ms\tBilled Duration: 2500 ms\t"), "{tail}");
+    assert!(!tail.contains("\tInit Duration"), "{tail}");
+    assert!(bench.kept.usage.lock().unwrap()[0].cold);
+    // The second init has left one second of the three.
+    let bench = Bench::new().await;
+    bench.create("f", "init=exit,init_fails=1,init_ms=2000,ms=1500").await;
+    let late = bench.invoke("f", "{}").await.expect("a function error");
+    assert!(text(&late.payload).contains("Task timed out after 3.00 seconds"), "{late:?}");
+    let report = bench.lines().pop().expect("a line");
+    assert!(report.contains("\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\t"), "{report}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,14 +155,16 @@ async fn an_init_that_takes_too_long_is_started_over_under_the_functions_timeout
     bench.invoke("f", "{}").await.expect("answered by the second init");
     assert_eq!(bench.seen.starts.load(SeqCst), 2);
     bench.create("g", "init=hang").await;
+    let began = tokio::time::Instant::now();
     let outcome = bench.invoke("g", "{}").await.expect("a function error");
+    assert_eq!(began.elapsed(), Duration::from_secs(13));
     assert!(text(&outcome.payload).contains("Task timed out after 3.00 seconds"), "{outcome:?}");
-    assert!(
-        bench
-            .lines()
-            .iter()
-            .any(|line| line.starts_with("INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout"))
-    );
+    let lines = bench.lines();
+    let inits: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("INIT_REPORT Init Duration: ")).collect();
+    let timeout = |took: &str, phase: &str| format!("{took} ms\tPhase: {phase}\tStatus: timeout");
+    let expected = [timeout("10000.00", "init"), timeout("10000.00", "init"), timeout("3000.00", "invoke")];
+    assert_eq!(inits, expected);
+    assert!(lines.last().unwrap().contains("\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\t"), "{lines:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use dormouse_layers::{Change, Decision, Reads};
+use dormouse_layers::{Change, Decision, Key, Reads};
 use dormouse_model::AccountId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::grants::Boundary;
 use crate::identity::Entry;
 use crate::records::{AccessKey, Account, access_key_key, account_key, accounts};
 use crate::{IamError, Identity, StartError, names};
@@ -81,17 +84,38 @@ impl Identity {
 
     /// Every account, by number.
     pub fn list_accounts(&self) -> Vec<Account> {
-        let found = self.catalogue.range(&accounts(), ACCOUNTS);
-        let account = |(_, record): (_, dormouse_layers::Mirrored<Entry>)| match &*record.value {
-            Entry::Account(account) => Some(account.clone()),
-            _ => None,
-        };
-        found.into_iter().filter_map(account).collect()
+        self.entries(&accounts(), Entry::account).iter().map(|account| Account::clone(account)).collect()
     }
 
     /// One account.
     pub fn account(&self, id: &AccountId) -> Option<Account> {
         self.account_entry(id)
+    }
+
+    /// Writes a new record that an account owns, limited by a boundary or not; `exists` says that its name is taken.
+    pub(crate) async fn create_owned<T: Serialize + DeserializeOwned + Sync>(
+        &self,
+        account: &AccountId,
+        key: Key,
+        record: &T,
+        boundary: Option<&str>,
+        exists: impl Fn() -> String + Send,
+    ) -> Result<(), IamError> {
+        let reads = Reads::new().get(account_key(account)).get(key.clone());
+        let (reads, boundary) = Boundary::read(reads, self, boundary)?;
+        self.catalogue
+            .transact(reads, |answers| {
+                // What is made in an account that is not there could never be deleted with it.
+                let owner = answers.one::<Account>()?.ok_or_else(|| no_account(account))?;
+                if answers.one::<T>()?.is_some() {
+                    return Err(IamError::AlreadyExists(exists()));
+                }
+                let mut change = Change::new();
+                change.expect(account_key(account), owner.version).create(key.clone(), record)?;
+                boundary.bind(&mut change, answers)?;
+                Ok(Decision::Commit(change, ()))
+            })
+            .await
     }
 
     /// Writes a root key, whatever was under its id in this account. Another account's or a user's key is left alone.

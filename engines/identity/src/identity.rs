@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dormouse_layers::{Catalogue, Change, LayerError, Mirrored, decode};
+use dormouse_layers::{Catalogue, Change, KeyRange, LayerError, Mirrored, decode};
 use dormouse_model::{AccountId, Arn, Clock};
 use dormouse_store::{Item, Store};
 
@@ -45,6 +45,28 @@ pub(crate) enum Entry {
     User(User),
     Role(Role),
     Policy(ManagedPolicy),
+}
+
+impl Entry {
+    pub(crate) fn account(&self) -> Option<&Account> {
+        if let Self::Account(account) = self { Some(account) } else { None }
+    }
+
+    pub(crate) fn key(&self) -> Option<&AccessKey> {
+        if let Self::Key(key) = self { Some(key) } else { None }
+    }
+
+    pub(crate) fn user(&self) -> Option<&User> {
+        if let Self::User(user) = self { Some(user) } else { None }
+    }
+
+    pub(crate) fn role(&self) -> Option<&Role> {
+        if let Self::Role(role) = self { Some(role) } else { None }
+    }
+
+    pub(crate) fn policy(&self) -> Option<&ManagedPolicy> {
+        if let Self::Policy(policy) = self { Some(policy) } else { None }
+    }
 }
 
 /// Reads an item by the kind that its key names.
@@ -123,29 +145,29 @@ impl Identity {
     }
 
     pub(crate) fn account_entry(&self, id: &AccountId) -> Option<Account> {
-        match &*self.mirrored(account_key(id))?.value {
-            Entry::Account(account) => Some(account.clone()),
-            _ => None,
-        }
+        Held::of(self.mirrored(account_key(id))?, Entry::account).map(|account| account.clone())
     }
 
     pub(crate) fn key_entry(&self, id: &str) -> Option<Held<AccessKey>> {
-        Held::of(self.mirrored(access_key_key(id))?, |entry| if let Entry::Key(key) = entry { Some(key) } else { None })
+        Held::of(self.mirrored(access_key_key(id))?, Entry::key)
     }
 
     pub(crate) fn user_entry(&self, account: &AccountId, name: &str) -> Option<Held<User>> {
-        let record = self.mirrored(user_key(account, name))?;
-        Held::of(record, |entry| if let Entry::User(user) = entry { Some(user) } else { None })
+        Held::of(self.mirrored(user_key(account, name))?, Entry::user)
     }
 
     pub(crate) fn role_entry(&self, account: &AccountId, name: &str) -> Option<Held<Role>> {
-        let record = self.mirrored(role_key(account, name))?;
-        Held::of(record, |entry| if let Entry::Role(role) = entry { Some(role) } else { None })
+        Held::of(self.mirrored(role_key(account, name))?, Entry::role)
     }
 
     pub(crate) fn policy_entry(&self, account: &AccountId, name: &str) -> Option<Held<ManagedPolicy>> {
-        let record = self.mirrored(policy_key(account, name))?;
-        Held::of(record, |entry| if let Entry::Policy(policy) = entry { Some(policy) } else { None })
+        Held::of(self.mirrored(policy_key(account, name))?, Entry::policy)
+    }
+
+    /// The records of a range in order.
+    pub(crate) fn entries<T>(&self, range: &KeyRange, pick: fn(&Entry) -> Option<&T>) -> Vec<Held<T>> {
+        let found = self.catalogue.range(range, usize::MAX);
+        found.into_iter().filter_map(|(_, record)| Held::of(record, pick)).collect()
     }
 
     fn mirrored(&self, key: dormouse_layers::Key) -> Option<Mirrored<Entry>> {

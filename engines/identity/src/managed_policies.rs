@@ -8,8 +8,8 @@ use dormouse_model::AccountId;
 use crate::grants::{characters, no_policy};
 use crate::identity::{Entry, split_arn};
 use crate::policy::{Kind, Policy};
-use crate::records::{Account, ManagedPolicy, PolicyVersion, account_key, of_account, policy_key};
-use crate::{IamError, Identity, accounts, names};
+use crate::records::{ManagedPolicy, PolicyVersion, of_account, policy_key};
+use crate::{IamError, Identity, names};
 
 /// Managed policies in an account.
 pub const POLICIES: usize = 5_000;
@@ -69,20 +69,9 @@ impl Identity {
             boundaries: 0,
             tags: new.tags,
         };
-        let key = policy_key(account, &policy.name);
-        self.catalogue
-            .transact(Reads::new().get(account_key(account)).get(key.clone()), |answers| {
-                let owner = answers.one::<Account>()?.ok_or_else(|| accounts::no_account(account))?;
-                if answers.one::<ManagedPolicy>()?.is_some() {
-                    let text =
-                        format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
-                    return Err(IamError::AlreadyExists(text));
-                }
-                let mut change = Change::new();
-                change.expect(account_key(account), owner.version).create(key.clone(), &policy)?;
-                Ok(Decision::Commit(change, policy.clone()))
-            })
-            .await
+        let exists = || format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
+        self.create_owned(account, policy_key(account, &policy.name), &policy, None, exists).await?;
+        Ok(policy)
     }
 
     /// A managed policy of an account, by its ARN.
@@ -94,12 +83,8 @@ impl Identity {
 
     /// Managed policies whose path starts with `path_prefix`, by name.
     pub fn list_policies(&self, account: &AccountId, path_prefix: &str) -> Vec<ManagedPolicy> {
-        let found = self.catalogue.range(&of_account("policy", account), usize::MAX);
-        let policy = |(_, record): (_, dormouse_layers::Mirrored<Entry>)| match &*record.value {
-            Entry::Policy(policy) if policy.path.starts_with(path_prefix) => Some(policy.clone()),
-            _ => None,
-        };
-        found.into_iter().filter_map(policy).collect()
+        let found = self.entries(&of_account("policy", account), Entry::policy);
+        found.iter().filter(|policy| policy.path.starts_with(path_prefix)).map(|policy| ManagedPolicy::clone(policy)).collect()
     }
 
     /// Adds a version, and lets it count if asked to. Gives the policy and the new version's number.

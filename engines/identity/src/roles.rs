@@ -7,8 +7,8 @@ use dormouse_model::AccountId;
 
 use crate::identity::Entry;
 use crate::policy::{Kind, Policy};
-use crate::records::{Account, Grants, ManagedPolicy, Role, account_key, of_account, role_key};
-use crate::{IamError, Identity, accounts, grants, names};
+use crate::records::{Grants, Role, of_account, role_key};
+use crate::{IamError, Identity, names};
 
 /// Roles in an account.
 pub const ROLES: usize = 5_000;
@@ -95,24 +95,9 @@ impl Identity {
             grants: Grants { boundary: new.boundary.clone(), ..Grants::default() },
             tags: new.tags,
         };
-        let key = role_key(account, &role.name);
-        let reads = Reads::new().get(account_key(account)).get(key.clone());
-        let (reads, boundary) = grants::boundary_read(reads, self, new.boundary.as_deref())?;
-        self.catalogue
-            .transact(reads, |answers| {
-                let owner = answers.one::<Account>()?.ok_or_else(|| accounts::no_account(account))?;
-                if answers.one::<Role>()?.is_some() {
-                    return Err(IamError::AlreadyExists(format!("Role with name {} already exists.", role.name)));
-                }
-                let mut change = Change::new();
-                change.expect(account_key(account), owner.version).create(key.clone(), &role)?;
-                if let Some(boundary) = &boundary {
-                    let policy = answers.one::<ManagedPolicy>()?;
-                    grants::count(&mut change, boundary, policy, |policy| policy.boundaries += 1)?;
-                }
-                Ok(Decision::Commit(change, role.clone()))
-            })
-            .await
+        let exists = || format!("Role with name {} already exists.", role.name);
+        self.create_owned(account, role_key(account, &role.name), &role, new.boundary.as_deref(), exists).await?;
+        Ok(role)
     }
 
     /// One role.
@@ -122,12 +107,8 @@ impl Identity {
 
     /// Roles whose path starts with `path_prefix`, by name.
     pub fn list_roles(&self, account: &AccountId, path_prefix: &str) -> Vec<Role> {
-        let found = self.catalogue.range(&of_account("role", account), usize::MAX);
-        let role = |(_, record): (_, dormouse_layers::Mirrored<Entry>)| match &*record.value {
-            Entry::Role(role) if role.path.starts_with(path_prefix) => Some(role.clone()),
-            _ => None,
-        };
-        found.into_iter().filter_map(role).collect()
+        let found = self.entries(&of_account("role", account), Entry::role);
+        found.iter().filter(|role| role.path.starts_with(path_prefix)).map(|role| Role::clone(role)).collect()
     }
 
     /// Changes a role.
@@ -148,47 +129,6 @@ impl Identity {
                 let mut change = Change::new();
                 change.update(role_key(account, name), &role)?;
                 Ok(Decision::Commit(change, role.value))
-            })
-            .await
-    }
-
-    /// Deletes a role that has no policies left. Its sessions are refused from now on.
-    pub async fn delete_role(&self, account: &AccountId, name: &str) -> Result<(), IamError> {
-        let key = role_key(account, name);
-        let boundary = self.role(account, name)?.grants.boundary;
-        let (reads, boundary) = grants::boundary_read(Reads::new().get(key.clone()), self, boundary.as_deref())?;
-        self.catalogue
-            .transact(reads, |answers| {
-                let role = answers.one::<Role>()?.ok_or_else(|| no_role(name))?;
-                grants::must_be_empty(&role.value.grants)?;
-                let mut change = Change::new();
-                change.remove(key.clone(), role.version);
-                if let Some(boundary) = &boundary {
-                    let policy = answers.one::<ManagedPolicy>()?;
-                    grants::count(&mut change, boundary, policy, |policy| {
-                        policy.boundaries = policy.boundaries.saturating_sub(1)
-                    })?;
-                }
-                Ok(Decision::Commit(change, ()))
-            })
-            .await
-    }
-
-    /// Sets and removes tags of a role.
-    pub async fn change_role_tags(
-        &self,
-        account: &AccountId,
-        name: &str,
-        set: &BTreeMap<String, String>,
-        remove: &[String],
-    ) -> Result<(), IamError> {
-        self.catalogue
-            .transact(Reads::new().get(role_key(account, name)), |answers| {
-                let mut role = answers.one::<Role>()?.ok_or_else(|| no_role(name))?;
-                grants::change_tags(&mut role.value.tags, set, remove)?;
-                let mut change = Change::new();
-                change.update(role_key(account, name), &role)?;
-                Ok(Decision::Commit(change, ()))
             })
             .await
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_identity::grants::Holder;
 use dormouse_identity::managed_policies::NewPolicy;
 use dormouse_identity::policy::Context;
 use dormouse_identity::roles::{NewRole, RoleUpdate};
@@ -12,7 +11,7 @@ use dormouse_identity::sigv4::{Payload, SignedRequest, SigningKeys, presign, sig
 use dormouse_identity::sts::AssumeRole;
 use dormouse_identity::users::NewUser;
 use dormouse_identity::{
-    Access, AuthError, AuthorizeError, Caller, IamError, Identity, MasterKey, RoleError, StartError,
+    Access, AuthError, AuthorizeError, Caller, Holder, IamError, Identity, MasterKey, RoleError, StartError,
 };
 use dormouse_model::{AccountId, Clock, Credentials};
 use dormouse_testkit::{MemoryStore, SimClock};
@@ -172,7 +171,7 @@ async fn keys_that_are_unknown_inactive_deleted_or_wrong_are_refused() {
     assert!(world.call(&ann).await.is_err() && world.call(&session).await.is_err());
 
     // A new user of the same name has nothing of the old one.
-    world.identity.delete_user(&ours, "ann").await.expect("deleted");
+    world.identity.delete_holder(&ours, Holder::User("ann")).await.expect("deleted");
     world.user("ann").await;
     assert!(world.call(&ann).await.is_err() && world.call(&session).await.is_err());
 }
@@ -354,7 +353,7 @@ async fn a_session_ends_with_its_role_and_is_narrowed_by_its_policy() {
 
     world.identity.detach_policy(&ours, Holder::Role("r"), administrator).await.expect("detached");
     assert!(!world.may(&wide, "lambda:ListFunctions", "*").await, "a permission outlived its policy");
-    world.identity.delete_role(&ours, "r").await.expect("deleted");
+    world.identity.delete_holder(&ours, Holder::Role("r")).await.expect("deleted");
     assert!(matches!(world.call(&wide_keys).await, Err(AuthError::UnknownToken)));
     world.role(OURS, "r", &trusts(OURS)).await;
     assert!(matches!(world.call(&wide_keys).await, Err(AuthError::UnknownToken)), "another role of the same name");
@@ -405,17 +404,17 @@ async fn what_is_still_used_is_not_deleted() {
     }
     assert_eq!(identity.policy(&policy).expect("there").attachments, 1, "attaching again counts once");
     assert!(matches!(identity.delete_policy(&policy).await, Err(IamError::DeleteConflict(_))));
-    assert!(matches!(identity.delete_role(&ours, "r").await, Err(IamError::DeleteConflict(_))));
+    assert!(matches!(identity.delete_holder(&ours, Holder::Role("r")).await, Err(IamError::DeleteConflict(_))));
     identity.detach_policy(&ours, Holder::Role("r"), &policy).await.expect("detached");
     assert!(matches!(identity.detach_policy(&ours, Holder::Role("r"), &policy).await, Err(IamError::NoSuchEntity(_))));
     identity.put_inline_policy(&ours, Holder::Role("r"), "i", &allows("lambda:*", "*")).await.expect("put");
-    assert!(matches!(identity.delete_role(&ours, "r").await, Err(IamError::DeleteConflict(_))));
+    assert!(matches!(identity.delete_holder(&ours, Holder::Role("r")).await, Err(IamError::DeleteConflict(_))));
     identity.delete_inline_policy(&ours, Holder::Role("r"), "i").await.expect("deleted");
-    identity.delete_role(&ours, "r").await.expect("deleted");
+    identity.delete_holder(&ours, Holder::Role("r")).await.expect("deleted");
     identity.delete_policy(&policy).await.expect("deleted");
     assert!(matches!(identity.delete_policy(&policy).await, Err(IamError::NoSuchEntity(_))));
     world.user("ann").await;
-    assert!(matches!(identity.delete_user(&ours, "ann").await, Err(IamError::DeleteConflict(_))));
+    assert!(matches!(identity.delete_holder(&ours, Holder::User("ann")).await, Err(IamError::DeleteConflict(_))));
 }
 
 #[tokio::test]

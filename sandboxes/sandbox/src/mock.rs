@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `init_ms=N` | the init phase takes N ms |
 //! | `init=error`, `exit`, `oom`, `platform`, `missing`, `hang` | how it ends, when not well |
+//! | `init_fails=N` | it ends so in the first N starts of the driver only, and well from then on |
+//! | `init_print=TEXT` | a line on standard output in every init phase |
 //! | `ms=N` | an invocation takes N ms |
 //! | `print=TEXT` | a line on standard output in every invocation |
 //! | `end=error`, `exit`, `oom`, `large`, `platform`, `hang` | how an invocation ends, when not with its own event |
@@ -79,6 +81,8 @@ impl Mock {
 struct Script {
     init: Duration,
     init_end: Option<String>,
+    init_fails: Option<u64>,
+    init_print: Option<String>,
     takes: Duration,
     print: Option<String>,
     end: Option<String>,
@@ -92,6 +96,8 @@ impl Script {
             let millis = || Duration::from_millis(value.parse().unwrap_or_default());
             match key {
                 "init_ms" => self.init = millis(),
+                "init_fails" => self.init_fails = value.parse().ok(),
+                "init_print" => self.init_print = Some(value.to_owned()),
                 "init" => self.init_end = Some(value.to_owned()),
                 "ms" => self.takes = millis(),
                 "print" => self.print = Some(value.to_owned()),
@@ -158,11 +164,17 @@ impl Driver for Mock {
     }
 
     async fn start(&self, spec: StartSpec) -> Result<(Box<dyn Instance>, InitReport), StartError> {
-        self.seen.starts.fetch_add(1, SeqCst);
+        let before = self.seen.starts.fetch_add(1, SeqCst);
         let life = Life::begin(&self.seen);
         let mut script = Script::default();
         script.read(&spec.handler);
         script.read(spec.environment.get("MOCK").map_or("", String::as_str));
+        if script.init_fails.is_some_and(|most| before >= most) {
+            script.init_end = None;
+        }
+        if let Some(text) = script.init_print.take() {
+            spec.log.line(LogLine { stream: Stream::Stdout, request_id: None, text: text.into() });
+        }
         let hangs = script.init_end.as_deref() == Some("hang");
         let init = async { if hangs { std::future::pending().await } else { sleep(script.init).await } };
         if timeout(spec.init_timeout, init).await.is_err() {

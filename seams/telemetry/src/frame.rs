@@ -1,16 +1,18 @@
 //! Lines that show by themselves whether they are whole.
 //!
 //! A frame is eight hexadecimal digits of the CRC-32 of its body, a space, the body, and a newline. The body is JSON and
-//! so holds no newline. After a kill or on a full disk a file may end within a frame. A line without its newline never counts:
-//! readers do not take it, and the next writer spoils it with [`MEND`] before it goes on, so that it cannot come back to
-//! life. A line whose sum is wrong is skipped and counted, never guessed at.
+//! so holds no newline and no other character below the space. After a kill or on a full disk a file may end within a
+//! frame. A line without its newline never counts: readers do not take it, and the next writer spoils it with [`MEND`]
+//! before it goes on, so that it cannot come back to life. A line whose sum is wrong is skipped and counted, never
+//! guessed at.
 
-/// Ends a torn line. No frame ends so, because the sum would be wrong.
-pub(crate) const MEND: &[u8] = b"?\n";
+/// Ends a torn line: "cancel", which no body holds. A character that a body may hold could be the very one that was torn
+/// off, and would make the frame whole again.
+pub(crate) const MEND: &[u8] = b"\x18\n";
 
-/// Appends a frame around `body`, which must hold no newline.
+/// Appends a frame around `body`, which must hold no character below the space.
 pub(crate) fn write(out: &mut Vec<u8>, body: &[u8]) {
-    debug_assert!(!body.contains(&b'\n'), "a frame's body is one line");
+    debug_assert!(body.iter().all(|b| *b >= b' '), "a frame's body is one line without control characters");
     out.extend_from_slice(format!("{:08x} ", crc32fast::hash(body)).as_bytes());
     out.extend_from_slice(body);
     out.push(b'\n');
@@ -42,6 +44,17 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out, b"{\"a\":1}");
         assert_eq!(out, b"561bacaf {\"a\":1}\n".to_vec(), "{}", String::from_utf8_lossy(&out));
+    }
+
+    #[test]
+    fn what_ends_a_torn_line_never_completes_it() {
+        let mut whole = Vec::new();
+        write(&mut whole, b"is it?");
+        for kept in 0..whole.len() {
+            let mut file = whole[..kept].to_vec();
+            file.extend_from_slice(MEND);
+            assert_eq!(read_all(&file), Vec::<Vec<u8>>::new(), "{kept} bytes kept");
+        }
     }
 
     /// All bodies that a reader takes from a file.

@@ -19,7 +19,7 @@ pub(crate) struct InstanceLog {
 }
 
 /// The last bytes of the log of one invocation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Tail {
     bytes: VecDeque<u8>,
 }
@@ -44,6 +44,18 @@ impl InstanceLog {
         instance: String,
     ) -> Self {
         Self { logs, clock, function, version, instance, tail: Mutex::default() }
+    }
+
+    /// The same log with a tail of its own: one failed start may be the end of several invocations at one time.
+    pub(crate) fn of_one_call(&self) -> Self {
+        Self {
+            logs: self.logs.clone(),
+            clock: self.clock.clone(),
+            function: self.function.clone(),
+            version: self.version,
+            instance: self.instance.clone(),
+            tail: Mutex::new(self.tail().clone()),
+        }
     }
 
     fn tail(&self) -> MutexGuard<'_, Option<Tail>> {

@@ -13,5 +13,5 @@ mod start;
 pub(crate) use log::InstanceLog;
 pub(crate) use node::{Instances, InstancesParts};
 pub(crate) use pool::{Checkout, Pool};
-pub(crate) use slot::Slot;
-pub(crate) use start::StartFailed;
+pub(crate) use slot::{Init, Slot};
+pub(crate) use start::{StartFailed, init_duration};

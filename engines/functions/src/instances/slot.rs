@@ -14,14 +14,22 @@ use crate::code::CodeLease;
 pub(crate) struct Slot {
     pub(crate) instance: Box<dyn Instance>,
     pub(crate) log: Arc<InstanceLog>,
-    /// How long its init phase took; taken by the first invocation, which reports and pays it.
-    pub(crate) init: Option<Duration>,
+    /// Its init phase; taken by the first invocation, which reports and pays it.
+    pub(crate) init: Option<Init>,
     /// CPU time up to the end of the last invocation.
     pub(crate) cpu: Duration,
     /// No invocation is begun from then on: its credentials would not last.
     pub(crate) retire_at: Timestamp,
     pub(crate) frozen: bool,
     pub(crate) holds: Holds,
+}
+
+/// How the init phase of an instance went.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Init {
+    pub(crate) duration: Duration,
+    /// An earlier one failed: this one is part of the invocation that waited for it, and counts against its timeout.
+    pub(crate) started_over: bool,
 }
 
 /// Given back when the instance is gone.

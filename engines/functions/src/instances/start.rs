@@ -9,7 +9,7 @@ use super::log::InstanceLog;
 use super::memory::MemoryLease;
 use super::node::{Instances, LiveCount};
 use super::pool::Pool;
-use super::slot::{Holds, Slot};
+use super::slot::{Holds, Init, Slot};
 use crate::admission::shed;
 use crate::code::CodeLease;
 use crate::error::{FunctionsError, Result};
@@ -103,38 +103,32 @@ struct Draft<'a> {
 type Started = (Box<dyn Instance>, InitReport);
 
 impl Draft<'_> {
+    /// An init phase that fails by the function's fault is started over once, within the invocation that waits for it and
+    /// under the function's own timeout ("suppressed init"). Both write to one log, as of one instance.
     async fn start(self) -> Result<Box<Slot>, StartFailed> {
-        let limit = self.node.parts.settings.init_timeout;
-        let (log, outcome) = self.attempt(limit).await;
-        let (log, outcome) = match outcome {
-            // The init phase is started over once, under the function's own timeout.
-            Err(error @ StartError::Timeout { .. }) => {
-                self.report(&log, "init", &error);
-                let (log, outcome) = self.attempt(self.version.timeout()).await;
-                if let Err(error) = &outcome {
-                    self.report(&log, "invoke", error);
-                }
-                (log, outcome)
-            }
-            outcome => {
-                if let Err(error) = &outcome {
-                    self.report(&log, "init", error);
-                }
-                (log, outcome)
-            }
+        let log = self.log();
+        let error = match self.attempt(&log, self.node.parts.settings.init_timeout).await {
+            Ok(started) => return Ok(self.slot(started, log, false)),
+            Err(error) => error,
         };
-        match outcome {
-            Ok(started) => Ok(self.slot(started, log)),
-            Err(error) => Err(failed(error, log)),
+        if !self.report(&log, "init", &error) {
+            return Err(failed(error, log));
+        }
+        match self.attempt(&log, self.version.timeout()).await {
+            Ok(started) => Ok(self.slot(started, log, true)),
+            Err(error) => {
+                self.report(&log, "invoke", &error);
+                Err(failed(error, log))
+            }
         }
     }
 
-    fn slot(self, (instance, report): Started, log: Arc<InstanceLog>) -> Box<Slot> {
+    fn slot(self, (instance, report): Started, log: Arc<InstanceLog>, started_over: bool) -> Box<Slot> {
         let cpu = instance.usage().cpu;
         Box::new(Slot {
             instance,
             log,
-            init: Some(report.duration),
+            init: Some(Init { duration: report.duration, started_over }),
             cpu,
             retire_at: self.credentials.expires - self.node.parts.settings.retire_before_expiry,
             frozen: false,
@@ -142,31 +136,41 @@ impl Draft<'_> {
         })
     }
 
-    async fn attempt(&self, limit: Duration) -> (Arc<InstanceLog>, Result<Started, StartError>) {
+    /// A log for an instance that begins, with its first line. What comes behind that line may be in the tail of an
+    /// invocation.
+    fn log(&self) -> Arc<InstanceLog> {
         let parts = &self.node.parts;
         let version = self.version;
-        let instance = format!("{:016x}{:016x}", parts.randomness.next_u64(), parts.randomness.next_u64());
         let log = InstanceLog::new(
             parts.logs.clone(),
             parts.clock.clone(),
             version.log_key(),
             version.version,
-            instance.clone(),
+            self.instance(),
         );
-        let log = Arc::new(log);
         let name = &version.configuration.runtime;
         if let Some(running) = parts.driver.runtime(name).and_then(|state| state.version) {
             let arn = format!("arn:aws:lambda:{}::runtime:{running}", parts.region);
             say(&log, self.lines(&log).init_start(&running, &arn, version.name().as_str()));
         }
-        let outcome = parts.driver.start(self.spec(instance, limit, log.clone())).await;
-        (log, outcome)
+        log.begin_tail();
+        Arc::new(log)
     }
 
-    fn spec(&self, instance: String, init_timeout: Duration, log: Arc<InstanceLog>) -> StartSpec {
+    /// A new name of an instance.
+    fn instance(&self) -> String {
+        let randomness = &self.node.parts.randomness;
+        format!("{:016x}{:016x}", randomness.next_u64(), randomness.next_u64())
+    }
+
+    async fn attempt(&self, log: &Arc<InstanceLog>, limit: Duration) -> Result<Started, StartError> {
+        self.node.parts.driver.start(self.spec(limit, log.clone())).await
+    }
+
+    fn spec(&self, init_timeout: Duration, log: Arc<InstanceLog>) -> StartSpec {
         let configuration = &self.version.configuration;
         let day = log.clock.now().to_string();
-        let stream = format!("{}/[{}]{instance}", day[..10].replace('-', "/"), self.version.version);
+        let stream = format!("{}/[{}]{}", day[..10].replace('-', "/"), self.version.version, log.instance);
         let logging = Logging {
             group: configuration.logging.group.clone(),
             stream,
@@ -174,7 +178,8 @@ impl Draft<'_> {
             application_level: configuration.logging.application_level.map(|level| level.to_string()),
         };
         StartSpec {
-            instance,
+            // Of the sandbox: one that is started over is another one.
+            instance: self.instance(),
             function: self.version.arn.clone(),
             version: self.version.version,
             runtime: configuration.runtime.clone(),
@@ -197,14 +202,25 @@ impl Draft<'_> {
         Lines { logging: &self.version.configuration.logging, version: self.version.version, now: log.clock.now() }
     }
 
-    fn report(&self, log: &InstanceLog, phase: &str, error: &StartError) {
-        let (duration, status) = match error {
-            StartError::Function { error_type, duration, .. } => (*duration, Status::Error(error_type)),
-            StartError::Timeout { limit } => (*limit, Status::Timeout),
-            StartError::OutOfMemory { duration } => (*duration, Status::Error("Runtime.OutOfMemory")),
-            StartError::RuntimeMissing(_) | StartError::Platform(_) => return,
+    /// Says that an init phase failed. False when that was not the function's fault.
+    fn report(&self, log: &InstanceLog, phase: &str, error: &StartError) -> bool {
+        let Some(duration) = init_duration(error) else { return false };
+        let status = match error {
+            StartError::Function { error_type, .. } => Status::Error(error_type),
+            StartError::OutOfMemory { .. } => Status::Error("Runtime.OutOfMemory"),
+            _ => Status::Timeout,
         };
         say(log, self.lines(log).init_report(phase, duration, status));
+        true
+    }
+}
+
+/// How long an init phase took that failed by the function's fault; `None` when it failed by another.
+pub(crate) fn init_duration(error: &StartError) -> Option<Duration> {
+    match error {
+        StartError::Function { duration, .. } | StartError::OutOfMemory { duration } => Some(*duration),
+        StartError::Timeout { limit } => Some(*limit),
+        StartError::RuntimeMissing(_) | StartError::Platform(_) => None,
     }
 }
 

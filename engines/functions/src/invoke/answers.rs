@@ -15,6 +15,8 @@ pub(crate) struct Fault {
     pub(crate) error_type: String,
     /// For the log; absent when the runtime has reported the error itself.
     pub(crate) message: Option<String>,
+    /// The init phase failed, so that the handler was never called.
+    pub(crate) in_init: bool,
     /// The answer.
     pub(crate) body: Bytes,
 }
@@ -27,7 +29,7 @@ fn body(error_type: &str, request_id: RequestId, message: &str) -> Bytes {
 
 fn silent(kind: FailureKind, error_type: &str, request_id: RequestId, message: &str) -> Fault {
     let body = body(error_type, request_id, message);
-    Fault { kind, error_type: error_type.to_owned(), message: Some(message.to_owned()), body }
+    Fault { kind, error_type: error_type.to_owned(), message: Some(message.to_owned()), in_init: false, body }
 }
 
 pub(crate) fn timeout(request_id: RequestId, timeout: Duration) -> Fault {
@@ -47,7 +49,7 @@ fn too_large(size_bytes: u64) -> Fault {
     );
     let error_type = "Function.ResponseSizeTooLarge".to_owned();
     let body = json!({"errorType": error_type, "errorMessage": message}).to_string().into();
-    Fault { kind: FailureKind::Function, error_type, message: Some(message), body }
+    Fault { kind: FailureKind::Function, error_type, message: Some(message), in_init: false, body }
 }
 
 /// What the ending of an invocation means: the answer, a function error, or our own failure as `Err` with its cause.
@@ -59,7 +61,7 @@ pub(crate) fn of_ending(
     Ok(match ending {
         Ending::Response(payload) => Ok(payload),
         Ending::Error { error_type, body } => {
-            Err(Fault { kind: FailureKind::Function, error_type, message: None, body })
+            Err(Fault { kind: FailureKind::Function, error_type, message: None, in_init: false, body })
         }
         Ending::ResponseTooLarge { size_bytes } => Err(too_large(size_bytes)),
         Ending::Timeout => Err(timeout(request_id, limit)),
@@ -75,20 +77,27 @@ pub(crate) fn of_ending(
     })
 }
 
+/// Failures of an init phase in which the runtime has said nothing itself: the answer and the log name the request.
+const SILENT_STARTS: [&str; 3] = ["Runtime.ExitError", "Runtime.InvalidEntrypoint", "Runtime.Unknown"];
+
 /// What a failed start means to the invocation that waited for it; `None` when it is not the function's fault.
 pub(crate) fn of_start(error: &StartError, request_id: RequestId, limit: Duration) -> Option<Fault> {
-    match error {
-        StartError::Function { error_type, message, body: posted, .. } => {
-            // A runtime that ended without a word has posted nothing: the documented body names the request.
-            let silence = matches!(error_type.as_str(), "Runtime.ExitError" | "Runtime.Unknown");
-            let body = if silence { body(error_type, request_id, message) } else { posted.clone() };
-            let error_type = error_type.clone();
-            Some(Fault { kind: FailureKind::Function, error_type, message: Some(message.clone()), body })
+    let fault = match error {
+        StartError::Function { error_type, message, .. } if SILENT_STARTS.contains(&error_type.as_str()) => {
+            silent(FailureKind::Function, error_type, request_id, message)
         }
-        StartError::Timeout { .. } => Some(timeout(request_id, limit)),
-        StartError::OutOfMemory { .. } => Some(out_of_memory(request_id)),
-        StartError::RuntimeMissing(_) | StartError::Platform(_) => None,
-    }
+        StartError::Function { error_type, body, .. } => Fault {
+            kind: FailureKind::Function,
+            error_type: error_type.clone(),
+            message: None,
+            in_init: true,
+            body: body.clone(),
+        },
+        StartError::Timeout { .. } => timeout(request_id, limit),
+        StartError::OutOfMemory { .. } => out_of_memory(request_id),
+        StartError::RuntimeMissing(_) | StartError::Platform(_) => return None,
+    };
+    Some(Fault { in_init: true, ..fault })
 }
 
 /// Paid time in milliseconds: rounded up to the granularity, which is at least 1 ms.

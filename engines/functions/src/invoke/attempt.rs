@@ -11,7 +11,7 @@ use super::lines::{Lines, Report, Status};
 use super::meters::{Telemetry, Used};
 use crate::admission::Permit;
 use crate::error::{FunctionsError, Result};
-use crate::instances::{Checkout, InstanceLog, Instances, StartFailed};
+use crate::instances::{Checkout, Init, InstanceLog, Instances, StartFailed, init_duration};
 use crate::runnable::Runnable;
 
 /// How long after its deadline an invocation that its driver did not end is given up, and its instance with it.
@@ -46,10 +46,13 @@ pub(crate) async fn attempt(
     permit: Permit,
 ) -> Result<Attempt> {
     let version = order.version.clone();
+    let asked = Instant::now();
     let handed = instances.pool(&version).checkout(&version).await;
     let ended = match handed {
-        Ok(checkout) => run(&instances, &telemetry, order, checkout).await,
-        Err(StartFailed::Function { error, log }) => Ok(not_started(&instances, &telemetry, &order, &error, &log)),
+        Ok(checkout) => run(&instances, &telemetry, order, asked, checkout).await,
+        Err(StartFailed::Function { error, log }) => {
+            Ok(not_started(&instances, &telemetry, &order, asked.elapsed(), &error, &log.of_one_call()))
+        }
         Err(StartFailed::NoMemory) => Err(StartFailed::no_memory()),
         Err(StartFailed::Refused(error)) => {
             let failure = matches!(error, FunctionsError::Internal(_)).then_some(FailureKind::Platform);
@@ -63,7 +66,13 @@ pub(crate) async fn attempt(
     ended
 }
 
-async fn run(instances: &Instances, telemetry: &Telemetry, order: Order, mut checkout: Checkout) -> Result<Attempt> {
+async fn run(
+    instances: &Instances,
+    telemetry: &Telemetry,
+    order: Order,
+    asked: Instant,
+    mut checkout: Checkout,
+) -> Result<Attempt> {
     let version = order.version.clone();
     let limit = version.timeout();
     let slot = checkout.slot();
@@ -72,8 +81,13 @@ async fn run(instances: &Instances, telemetry: &Telemetry, order: Order, mut che
         slot.instance.thaw().await;
         slot.frozen = false;
     }
-    if order.log_tail {
-        log.begin_tail();
+    let init = slot.init.take();
+    let waited = waited_for(init, asked.elapsed());
+    // What the init phase printed belongs to the first invocation.
+    match (order.log_tail, init.is_some()) {
+        (true, false) => log.begin_tail(),
+        (false, true) => drop(log.end_tail()),
+        (true, true) | (false, false) => {}
     }
     let id = order.request_id;
     say(&log, id, lines(&version, &log).start(id));
@@ -81,22 +95,23 @@ async fn run(instances: &Instances, telemetry: &Telemetry, order: Order, mut che
         request_id: id,
         invoked_arn: order.invoked_arn,
         payload: order.payload,
-        deadline: log.clock.now() + limit,
+        deadline: log.clock.now() + limit.saturating_sub(waited),
         trace_id: order.trace_id,
         client_context: order.client_context,
     };
     let began = Instant::now();
-    let ending = ending(instances, slot, invocation, limit).await;
-    let duration = if matches!(ending, Ending::Timeout) { limit } else { began.elapsed() };
+    let ending = ending(instances, slot, invocation, limit.saturating_sub(waited)).await;
+    let duration = if matches!(ending, Ending::Timeout) { limit } else { waited + began.elapsed() };
     let usage = slot.instance.usage();
-    let init = slot.init.take();
+    // One that was started over is within the duration, and is not reported beside it.
+    let reported = init.filter(|init| !init.started_over).map(|init| init.duration);
     let used = Used {
         duration,
         billed_ms: answers::billed_ms(
-            duration + init.unwrap_or_default(),
+            duration + reported.unwrap_or_default(),
             instances.parts.settings.billing_granularity,
         ),
-        init,
+        init: init.map(|init| init.duration),
         memory_peak_bytes: usage.memory_peak_bytes,
         cpu: usage.cpu.saturating_sub(std::mem::replace(&mut slot.cpu, usage.cpu)),
     };
@@ -108,7 +123,7 @@ async fn run(instances: &Instances, telemetry: &Telemetry, order: Order, mut che
         Ok(Err(fault)) => Some(fault.kind),
         Err(_) => Some(FailureKind::Platform),
     };
-    close(&version, &log, id, &used, outcome.as_ref().map(Result::as_ref));
+    close(&version, &log, id, &Used { init: reported, ..used }, outcome.as_ref().map(Result::as_ref));
     let log_tail = log.end_tail();
     telemetry.count(&version, order.alias.as_ref(), used, failure);
     checkout.done(usable, crashed);
@@ -116,6 +131,11 @@ async fn run(instances: &Instances, telemetry: &Telemetry, order: Order, mut che
         Ok(outcome) => Ok(Attempt { outcome, log_tail }),
         Err(cause) => Err(FunctionsError::internal("the sandbox of the function failed", cause)),
     }
+}
+
+/// The part of an init phase that is part of an invocation, which waited so long for an instance.
+fn waited_for(init: Option<Init>, waited: Duration) -> Duration {
+    init.filter(|init| init.started_over).map_or(Duration::ZERO, |init| init.duration.min(waited))
 }
 
 /// Runs the invocation; a driver that lets the deadline pass, and a node that stops, end it.
@@ -135,32 +155,27 @@ async fn ending(
     }
 }
 
-/// The answer to a call whose instance did not start, with the lines that people look for in its log.
+/// The answer to a call whose instance did not start, with the lines that people look for in its log. It lasted as long as
+/// the init phase that was started over, as far as the call waited for that.
 fn not_started(
     instances: &Instances,
     telemetry: &Telemetry,
     order: &Order,
+    waited: Duration,
     error: &StartError,
     log: &InstanceLog,
 ) -> Attempt {
     let (version, id) = (&order.version, order.request_id);
     let fault =
         answers::of_start(error, id, version.timeout()).unwrap_or_else(|| answers::timeout(id, version.timeout()));
-    let init = match error {
-        StartError::Function { duration, .. } | StartError::OutOfMemory { duration } => *duration,
-        StartError::Timeout { limit } => *limit,
-        StartError::RuntimeMissing(_) | StartError::Platform(_) => Duration::ZERO,
-    };
+    let init = init_duration(error).unwrap_or_default();
+    let duration = init.min(waited);
     let granularity = instances.parts.settings.billing_granularity;
-    let used =
-        Used { duration: init, billed_ms: answers::billed_ms(init, granularity), init: Some(init), ..Used::default() };
-    if order.log_tail {
-        log.begin_tail();
-    }
+    let billed_ms = answers::billed_ms(duration, granularity);
+    let used = Used { duration, billed_ms, init: Some(init), ..Used::default() };
     say(log, id, lines(version, log).start(id));
-    // The init phase is the whole of it: it is not reported beside itself.
     close(version, log, id, &Used { init: None, ..used }, Ok(Err(&fault)));
-    let log_tail = log.end_tail();
+    let log_tail = log.end_tail().filter(|_| order.log_tail);
     telemetry.count(version, order.alias.as_ref(), used, Some(fault.kind));
     Attempt { outcome: Err(fault), log_tail }
 }
@@ -193,11 +208,10 @@ fn close(
         Ok(Err(fault)) => {
             if let Some(message) = &fault.message {
                 say(log, id, lines.failed(id, &fault.error_type, message));
-                (Status::Error(&fault.error_type), 0)
-            } else {
-                // An error that the code raised is in its own lines; the invocation itself went well.
-                (Status::Success, fault.body.len())
             }
+            // An error that the handler raised is in its own lines; the invocation itself went well.
+            let raised = fault.message.is_none() && !fault.in_init;
+            if raised { (Status::Success, fault.body.len()) } else { (Status::Error(&fault.error_type), 0) }
         }
         Err(_) => (Status::Error("Sandbox.Failure"), 0),
     };
@@ -212,4 +226,19 @@ fn close(
         status,
     };
     say(log, id, lines.report(&report));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_init_that_was_started_over_belongs_to_who_waited_for_it() {
+        let ms = Duration::from_millis;
+        let init = |started_over| Some(Init { duration: ms(2_000), started_over });
+        assert_eq!(waited_for(init(true), ms(4_000)), ms(2_000));
+        assert_eq!(waited_for(init(true), ms(300)), ms(300), "the call came when it was almost over");
+        assert_eq!(waited_for(init(false), ms(4_000)), Duration::ZERO, "it is reported and paid beside the invocation");
+        assert_eq!(waited_for(None, ms(4_000)), Duration::ZERO);
+    }
 }
