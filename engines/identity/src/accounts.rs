@@ -99,7 +99,7 @@ impl Identity {
         key: Key,
         record: &T,
         boundary: Option<&str>,
-        exists: impl Fn() -> String + Send,
+        exists: &str,
     ) -> Result<(), IamError> {
         let reads = Reads::new().get(account_key(account)).get(key.clone());
         let (reads, boundary) = Boundary::read(reads, self, boundary)?;
@@ -108,7 +108,7 @@ impl Identity {
                 // What is made in an account that is not there could never be deleted with it.
                 let owner = answers.one::<Account>()?.ok_or_else(|| no_account(account))?;
                 if answers.one::<T>()?.is_some() {
-                    return Err(IamError::AlreadyExists(exists()));
+                    return Err(IamError::AlreadyExists(exists.to_owned()));
                 }
                 let mut change = Change::new();
                 change.expect(account_key(account), owner.version).create(key.clone(), record)?;

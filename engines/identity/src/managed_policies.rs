@@ -69,8 +69,8 @@ impl Identity {
             boundaries: 0,
             tags: new.tags,
         };
-        let exists = || format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
-        self.create_owned(account, policy_key(account, &policy.name), &policy, None, exists).await?;
+        let exists = format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
+        self.create_owned(account, policy_key(account, &policy.name), &policy, None, &exists).await?;
         Ok(policy)
     }
 
@@ -84,7 +84,11 @@ impl Identity {
     /// Managed policies whose path starts with `path_prefix`, by name.
     pub fn list_policies(&self, account: &AccountId, path_prefix: &str) -> Vec<ManagedPolicy> {
         let found = self.entries(&of_account("policy", account), Entry::policy);
-        found.iter().filter(|policy| policy.path.starts_with(path_prefix)).map(|policy| ManagedPolicy::clone(policy)).collect()
+        found
+            .iter()
+            .filter(|policy| policy.path.starts_with(path_prefix))
+            .map(|policy| ManagedPolicy::clone(policy))
+            .collect()
     }
 
     /// Adds a version, and lets it count if asked to. Gives the policy and the new version's number.

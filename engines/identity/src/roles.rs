@@ -95,8 +95,8 @@ impl Identity {
             grants: Grants { boundary: new.boundary.clone(), ..Grants::default() },
             tags: new.tags,
         };
-        let exists = || format!("Role with name {} already exists.", role.name);
-        self.create_owned(account, role_key(account, &role.name), &role, new.boundary.as_deref(), exists).await?;
+        let exists = format!("Role with name {} already exists.", role.name);
+        self.create_owned(account, role_key(account, &role.name), &role, new.boundary.as_deref(), &exists).await?;
         Ok(role)
     }
 

@@ -43,8 +43,8 @@ impl Identity {
             tags: new.tags,
             keys: BTreeSet::new(),
         };
-        let exists = || format!("User with name {} already exists.", user.name);
-        self.create_owned(account, user_key(account, &user.name), &user, new.boundary.as_deref(), exists).await?;
+        let exists = format!("User with name {} already exists.", user.name);
+        self.create_owned(account, user_key(account, &user.name), &user, new.boundary.as_deref(), &exists).await?;
         Ok(user)
     }
 

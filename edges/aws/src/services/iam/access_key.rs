@@ -3,7 +3,7 @@
 use dormouse_identity::records::AccessKey;
 use serde::Serialize;
 
-use super::target::{IamTarget, UserInput};
+use super::target::{HolderInput, HolderTarget};
 use super::wire::{page, seconds};
 use crate::error::ApiError;
 use crate::operation::{Call, Nothing};
@@ -42,7 +42,7 @@ pub(super) struct CreateOutput {
 }
 
 /// `CreateAccessKey`. The secret is told here and never again.
-pub(super) async fn create(call: Call, target: IamTarget, _: UserInput) -> Result<CreateOutput, ApiError> {
+pub(super) async fn create(call: Call, target: HolderTarget, _: HolderInput) -> Result<CreateOutput, ApiError> {
     let identity = &call.parts.identity;
     let new = match target.user() {
         Some(user) => identity.create_access_key(&target.account, user).await?,
@@ -62,7 +62,7 @@ pub(super) struct ListOutput {
 }
 
 /// `ListAccessKeys`.
-pub(super) async fn list(call: Call, target: IamTarget, input: UserInput) -> Result<ListOutput, ApiError> {
+pub(super) async fn list(call: Call, target: HolderTarget, input: HolderInput) -> Result<ListOutput, ApiError> {
     let keys = call.parts.identity.list_access_keys(&target.account, target.user())?;
     let (keys, marker) = page(keys, |key| &key.id, input.marker.as_deref(), input.max_items);
     let access_key_metadata = keys.iter().map(KeyOut::of).collect();
@@ -70,7 +70,7 @@ pub(super) async fn list(call: Call, target: IamTarget, input: UserInput) -> Res
 }
 
 /// `UpdateAccessKey`.
-pub(super) async fn update(call: Call, target: IamTarget, input: UserInput) -> Result<Nothing, ApiError> {
+pub(super) async fn update(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
     let active = input.status == "Active";
     let identity = &call.parts.identity;
     identity.set_access_key_active(&target.account, target.user(), &input.access_key_id, active).await?;
@@ -78,7 +78,7 @@ pub(super) async fn update(call: Call, target: IamTarget, input: UserInput) -> R
 }
 
 /// `DeleteAccessKey`.
-pub(super) async fn delete(call: Call, target: IamTarget, input: UserInput) -> Result<Nothing, ApiError> {
+pub(super) async fn delete(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
     call.parts.identity.delete_access_key(&target.account, target.user(), &input.access_key_id).await?;
     Ok(Nothing {})
 }

@@ -11,71 +11,61 @@ mod wire;
 
 use crate::operation::{Row, own_account, row};
 
+/// A row of an operation whose name may be in parts. The action is called as the operation is, here as in all of IAM.
+macro_rules! iam {
+    ($($part:literal)+ => $target:path, $act:path) => {
+        row(concat!($($part),+), concat!("iam:", $($part),+), $target, $act)
+    };
+}
+
+/// What can be done to roles as to users.
+macro_rules! holder_rows {
+    ($kind:literal, $target:path) => {
+        [
+            iam!("Delete" $kind => $target, grants::delete_holder),
+            iam!("Tag" $kind => $target, grants::tag),
+            iam!("Untag" $kind => $target, grants::untag),
+            iam!("List" $kind "Tags" => $target, grants::list_tags),
+            iam!("Put" $kind "Policy" => $target, grants::put_inline),
+            iam!("Get" $kind "Policy" => $target, grants::get_inline),
+            iam!("Delete" $kind "Policy" => $target, grants::delete_inline),
+            iam!("List" $kind "Policies" => $target, grants::list_inline),
+            iam!("Attach" $kind "Policy" => $target, grants::attach),
+            iam!("Detach" $kind "Policy" => $target, grants::detach),
+            iam!("ListAttached" $kind "Policies" => $target, grants::list_attached),
+        ]
+    };
+}
+
 /// What is built.
 pub fn rows() -> Vec<Row> {
-    let mut rows = role_rows();
-    rows.extend(user_rows());
-    rows.extend(policy_rows());
+    let mut rows = vec![
+        iam!("CreateRole" => target::new_role, role::create),
+        iam!("GetRole" => target::role, role::get),
+        iam!("ListRoles" => own_account, role::list),
+        iam!("UpdateRole" => target::role, role::update),
+        iam!("UpdateRoleDescription" => target::role, role::update_description),
+        iam!("UpdateAssumeRolePolicy" => target::role, role::update_trust),
+        iam!("ListInstanceProfilesForRole" => target::role, role::instance_profiles),
+        iam!("CreateUser" => target::new_user, user::create),
+        iam!("GetUser" => target::user_or_self, user::get),
+        iam!("ListUsers" => own_account, user::list),
+        iam!("ListGroupsForUser" => target::user, user::groups),
+        iam!("CreateAccessKey" => target::user_or_self, access_key::create),
+        iam!("ListAccessKeys" => target::user_or_self, access_key::list),
+        iam!("UpdateAccessKey" => target::user_or_self, access_key::update),
+        iam!("DeleteAccessKey" => target::user_or_self, access_key::delete),
+        iam!("CreatePolicy" => target::new_policy, policy::create),
+        iam!("GetPolicy" => target::policy, policy::get),
+        iam!("ListPolicies" => own_account, policy::list),
+        iam!("DeletePolicy" => target::policy, policy::delete),
+        iam!("CreatePolicyVersion" => target::policy, policy::create_version),
+        iam!("GetPolicyVersion" => target::policy, policy::get_version),
+        iam!("ListPolicyVersions" => target::policy, policy::list_versions),
+        iam!("SetDefaultPolicyVersion" => target::policy, policy::set_default_version),
+        iam!("DeletePolicyVersion" => target::policy, policy::delete_version),
+    ];
+    rows.extend(holder_rows!("Role", target::role));
+    rows.extend(holder_rows!("User", target::user));
     rows
-}
-
-fn role_rows() -> Vec<Row> {
-    vec![
-        row("CreateRole", "iam:CreateRole", target::new_role, role::create),
-        row("GetRole", "iam:GetRole", target::role, role::get),
-        row("ListRoles", "iam:ListRoles", own_account, role::list),
-        row("UpdateRole", "iam:UpdateRole", target::role, role::update),
-        row("UpdateRoleDescription", "iam:UpdateRoleDescription", target::role, role::update_description),
-        row("UpdateAssumeRolePolicy", "iam:UpdateAssumeRolePolicy", target::role, role::update_trust),
-        row("DeleteRole", "iam:DeleteRole", target::role, role::delete),
-        row("TagRole", "iam:TagRole", target::role, role::tag),
-        row("UntagRole", "iam:UntagRole", target::role, role::untag),
-        row("ListRoleTags", "iam:ListRoleTags", target::role, role::list_tags),
-        row("PutRolePolicy", "iam:PutRolePolicy", target::role, grants::put_role_policy),
-        row("GetRolePolicy", "iam:GetRolePolicy", target::role, grants::get_role_policy),
-        row("DeleteRolePolicy", "iam:DeleteRolePolicy", target::role, grants::delete_role_policy),
-        row("ListRolePolicies", "iam:ListRolePolicies", target::role, grants::list_role_policies),
-        row("AttachRolePolicy", "iam:AttachRolePolicy", target::role, grants::attach_to_role),
-        row("DetachRolePolicy", "iam:DetachRolePolicy", target::role, grants::detach_from_role),
-        row("ListAttachedRolePolicies", "iam:ListAttachedRolePolicies", target::role, grants::list_attached_to_role),
-        row("ListInstanceProfilesForRole", "iam:ListInstanceProfilesForRole", target::role, role::instance_profiles),
-    ]
-}
-
-fn user_rows() -> Vec<Row> {
-    vec![
-        row("CreateUser", "iam:CreateUser", target::new_user, user::create),
-        row("GetUser", "iam:GetUser", target::user_or_self, user::get),
-        row("ListUsers", "iam:ListUsers", own_account, user::list),
-        row("DeleteUser", "iam:DeleteUser", target::user, user::delete),
-        row("TagUser", "iam:TagUser", target::user, user::tag),
-        row("UntagUser", "iam:UntagUser", target::user, user::untag),
-        row("ListUserTags", "iam:ListUserTags", target::user, user::list_tags),
-        row("ListGroupsForUser", "iam:ListGroupsForUser", target::user, user::groups),
-        row("PutUserPolicy", "iam:PutUserPolicy", target::user, grants::put_user_policy),
-        row("GetUserPolicy", "iam:GetUserPolicy", target::user, grants::get_user_policy),
-        row("DeleteUserPolicy", "iam:DeleteUserPolicy", target::user, grants::delete_user_policy),
-        row("ListUserPolicies", "iam:ListUserPolicies", target::user, grants::list_user_policies),
-        row("AttachUserPolicy", "iam:AttachUserPolicy", target::user, grants::attach_to_user),
-        row("DetachUserPolicy", "iam:DetachUserPolicy", target::user, grants::detach_from_user),
-        row("ListAttachedUserPolicies", "iam:ListAttachedUserPolicies", target::user, grants::list_attached_to_user),
-        row("CreateAccessKey", "iam:CreateAccessKey", target::user_or_self, access_key::create),
-        row("ListAccessKeys", "iam:ListAccessKeys", target::user_or_self, access_key::list),
-        row("UpdateAccessKey", "iam:UpdateAccessKey", target::user_or_self, access_key::update),
-        row("DeleteAccessKey", "iam:DeleteAccessKey", target::user_or_self, access_key::delete),
-    ]
-}
-
-fn policy_rows() -> Vec<Row> {
-    vec![
-        row("CreatePolicy", "iam:CreatePolicy", target::new_policy, policy::create),
-        row("GetPolicy", "iam:GetPolicy", target::policy, policy::get),
-        row("ListPolicies", "iam:ListPolicies", own_account, policy::list),
-        row("DeletePolicy", "iam:DeletePolicy", target::policy, policy::delete),
-        row("CreatePolicyVersion", "iam:CreatePolicyVersion", target::policy, policy::create_version),
-        row("GetPolicyVersion", "iam:GetPolicyVersion", target::policy, policy::get_version),
-        row("ListPolicyVersions", "iam:ListPolicyVersions", target::policy, policy::list_versions),
-        row("SetDefaultPolicyVersion", "iam:SetDefaultPolicyVersion", target::policy, policy::set_default_version),
-        row("DeletePolicyVersion", "iam:DeletePolicyVersion", target::policy, policy::delete_version),
-    ]
 }

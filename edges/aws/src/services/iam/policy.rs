@@ -5,7 +5,7 @@ use dormouse_identity::{IamError, aws_managed};
 use dormouse_model::AccountId;
 use serde::Serialize;
 
-use super::target::{IamTarget, PolicyInput};
+use super::target::{PolicyInput, PolicyTarget};
 use super::wire::{PolicyOut, VersionOut, encoded, page, tags_in, version_id};
 use crate::error::ApiError;
 use crate::operation::{Call, Nothing};
@@ -17,7 +17,7 @@ pub(super) struct PolicyOutput {
 }
 
 /// `CreatePolicy`.
-pub(super) async fn create(call: Call, target: IamTarget, input: PolicyInput) -> Result<PolicyOutput, ApiError> {
+pub(super) async fn create(call: Call, target: PolicyTarget, input: PolicyInput) -> Result<PolicyOutput, ApiError> {
     let new = NewPolicy {
         name: input.policy_name,
         path: input.path.unwrap_or_else(|| "/".to_owned()),
@@ -30,7 +30,7 @@ pub(super) async fn create(call: Call, target: IamTarget, input: PolicyInput) ->
 }
 
 /// `GetPolicy`.
-pub(super) async fn get(call: Call, target: IamTarget, _: PolicyInput) -> Result<PolicyOutput, ApiError> {
+pub(super) async fn get(call: Call, target: PolicyTarget, _: PolicyInput) -> Result<PolicyOutput, ApiError> {
     let policy = match aws_managed::find(&target.arn) {
         Some(policy) => PolicyOut::of_platform(policy, attachments(&call, &target.account, &policy.arn)),
         None => PolicyOut::of(&call.parts.identity.policy(&target.arn)?),
@@ -77,7 +77,7 @@ pub(super) async fn list(call: Call, account: AccountId, input: PolicyInput) -> 
 }
 
 /// `DeletePolicy`.
-pub(super) async fn delete(call: Call, target: IamTarget, _: PolicyInput) -> Result<Nothing, ApiError> {
+pub(super) async fn delete(call: Call, target: PolicyTarget, _: PolicyInput) -> Result<Nothing, ApiError> {
     call.parts.identity.delete_policy(&target.arn).await?;
     Ok(Nothing {})
 }
@@ -91,7 +91,7 @@ pub(super) struct VersionOutput {
 /// `CreatePolicyVersion`.
 pub(super) async fn create_version(
     call: Call,
-    target: IamTarget,
+    target: PolicyTarget,
     input: PolicyInput,
 ) -> Result<VersionOutput, ApiError> {
     let created =
@@ -102,7 +102,11 @@ pub(super) async fn create_version(
 }
 
 /// `GetPolicyVersion`.
-pub(super) async fn get_version(call: Call, target: IamTarget, input: PolicyInput) -> Result<VersionOutput, ApiError> {
+pub(super) async fn get_version(
+    call: Call,
+    target: PolicyTarget,
+    input: PolicyInput,
+) -> Result<VersionOutput, ApiError> {
     let number = version_number(&input)?;
     if let Some(policy) = aws_managed::find(&target.arn) {
         if number != 1 {
@@ -128,7 +132,11 @@ pub(super) struct VersionsOutput {
 }
 
 /// `ListPolicyVersions`: all of them, newest first; there are five at most.
-pub(super) async fn list_versions(call: Call, target: IamTarget, _: PolicyInput) -> Result<VersionsOutput, ApiError> {
+pub(super) async fn list_versions(
+    call: Call,
+    target: PolicyTarget,
+    _: PolicyInput,
+) -> Result<VersionsOutput, ApiError> {
     if aws_managed::find(&target.arn).is_some() {
         let only = VersionOut { document: None, version_id: version_id(1), is_default_version: true, create_date: 0 };
         return Ok(VersionsOutput { versions: vec![only], is_truncated: false });
@@ -142,7 +150,7 @@ pub(super) async fn list_versions(call: Call, target: IamTarget, _: PolicyInput)
 /// `SetDefaultPolicyVersion`.
 pub(super) async fn set_default_version(
     call: Call,
-    target: IamTarget,
+    target: PolicyTarget,
     input: PolicyInput,
 ) -> Result<Nothing, ApiError> {
     call.parts.identity.set_default_policy_version(&target.arn, version_number(&input)?).await?;
@@ -150,7 +158,7 @@ pub(super) async fn set_default_version(
 }
 
 /// `DeletePolicyVersion`.
-pub(super) async fn delete_version(call: Call, target: IamTarget, input: PolicyInput) -> Result<Nothing, ApiError> {
+pub(super) async fn delete_version(call: Call, target: PolicyTarget, input: PolicyInput) -> Result<Nothing, ApiError> {
     call.parts.identity.delete_policy_version(&target.arn, version_number(&input)?).await?;
     Ok(Nothing {})
 }

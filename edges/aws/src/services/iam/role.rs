@@ -1,13 +1,11 @@
 //! Roles.
 
-use std::collections::BTreeMap;
-
 use dormouse_identity::roles::{NewRole, RoleUpdate};
 use dormouse_model::AccountId;
 use serde::Serialize;
 
-use super::target::{IamTarget, RoleInput};
-use super::wire::{RoleOut, Tag, page, tags_in, tags_out};
+use super::target::{HolderInput, HolderTarget};
+use super::wire::{RoleOut, page, tags_in};
 use crate::error::ApiError;
 use crate::operation::{Call, Nothing};
 
@@ -18,7 +16,7 @@ pub(super) struct RoleOutput {
 }
 
 /// `CreateRole`.
-pub(super) async fn create(call: Call, target: IamTarget, input: RoleInput) -> Result<RoleOutput, ApiError> {
+pub(super) async fn create(call: Call, target: HolderTarget, input: HolderInput) -> Result<RoleOutput, ApiError> {
     let new = NewRole {
         name: input.role_name,
         path: input.path.unwrap_or_else(|| "/".to_owned()),
@@ -33,7 +31,7 @@ pub(super) async fn create(call: Call, target: IamTarget, input: RoleInput) -> R
 }
 
 /// `GetRole`.
-pub(super) async fn get(call: Call, target: IamTarget, _: RoleInput) -> Result<RoleOutput, ApiError> {
+pub(super) async fn get(call: Call, target: HolderTarget, _: HolderInput) -> Result<RoleOutput, ApiError> {
     let role = call.parts.identity.role(&target.account, &target.name)?;
     Ok(RoleOutput { role: RoleOut::whole(&role) })
 }
@@ -48,14 +46,14 @@ pub(super) struct ListOutput {
 }
 
 /// `ListRoles`.
-pub(super) async fn list(call: Call, account: AccountId, input: RoleInput) -> Result<ListOutput, ApiError> {
+pub(super) async fn list(call: Call, account: AccountId, input: HolderInput) -> Result<ListOutput, ApiError> {
     let roles = call.parts.identity.list_roles(&account, input.path_prefix.as_deref().unwrap_or("/"));
     let (roles, marker) = page(roles, |role| &role.name, input.marker.as_deref(), input.max_items);
     Ok(ListOutput { roles: roles.iter().map(RoleOut::brief).collect(), is_truncated: marker.is_some(), marker })
 }
 
 /// `UpdateRole`.
-pub(super) async fn update(call: Call, target: IamTarget, input: RoleInput) -> Result<Nothing, ApiError> {
+pub(super) async fn update(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
     let update =
         RoleUpdate { description: input.description, max_session_secs: input.max_session_duration, trust: None };
     call.parts.identity.update_role(&target.account, &target.name, update).await?;
@@ -65,8 +63,8 @@ pub(super) async fn update(call: Call, target: IamTarget, input: RoleInput) -> R
 /// `UpdateRoleDescription`.
 pub(super) async fn update_description(
     call: Call,
-    target: IamTarget,
-    input: RoleInput,
+    target: HolderTarget,
+    input: HolderInput,
 ) -> Result<RoleOutput, ApiError> {
     let update = RoleUpdate { description: input.description, ..RoleUpdate::default() };
     let role = call.parts.identity.update_role(&target.account, &target.name, update).await?;
@@ -74,48 +72,10 @@ pub(super) async fn update_description(
 }
 
 /// `UpdateAssumeRolePolicy`.
-pub(super) async fn update_trust(call: Call, target: IamTarget, input: RoleInput) -> Result<Nothing, ApiError> {
+pub(super) async fn update_trust(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
     let update = RoleUpdate { trust: Some(input.policy_document), ..RoleUpdate::default() };
     call.parts.identity.update_role(&target.account, &target.name, update).await?;
     Ok(Nothing {})
-}
-
-/// `DeleteRole`.
-pub(super) async fn delete(call: Call, target: IamTarget, _: RoleInput) -> Result<Nothing, ApiError> {
-    call.parts.identity.delete_role(&target.account, &target.name).await?;
-    Ok(Nothing {})
-}
-
-/// `TagRole`.
-pub(super) async fn tag(call: Call, target: IamTarget, input: RoleInput) -> Result<Nothing, ApiError> {
-    call.parts.identity.change_role_tags(&target.account, &target.name, &tags_in(input.tags), &[]).await?;
-    Ok(Nothing {})
-}
-
-/// `UntagRole`.
-pub(super) async fn untag(call: Call, target: IamTarget, input: RoleInput) -> Result<Nothing, ApiError> {
-    let none = BTreeMap::new();
-    call.parts.identity.change_role_tags(&target.account, &target.name, &none, &input.tag_keys).await?;
-    Ok(Nothing {})
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct TagsOutput {
-    tags: Vec<Tag>,
-    is_truncated: bool,
-}
-
-impl TagsOutput {
-    /// All of them: there are fifty at most.
-    pub(super) fn of(tags: &BTreeMap<String, String>) -> Self {
-        Self { tags: tags_out(tags), is_truncated: false }
-    }
-}
-
-/// `ListRoleTags`.
-pub(super) async fn list_tags(call: Call, target: IamTarget, _: RoleInput) -> Result<TagsOutput, ApiError> {
-    Ok(TagsOutput::of(&call.parts.identity.role(&target.account, &target.name)?.tags))
 }
 
 #[derive(Debug, Serialize)]
@@ -126,7 +86,11 @@ pub(super) struct ProfilesOutput {
 }
 
 /// `ListInstanceProfilesForRole`: there are no instances, so none; tools ask before they delete a role.
-pub(super) async fn instance_profiles(call: Call, target: IamTarget, _: RoleInput) -> Result<ProfilesOutput, ApiError> {
+pub(super) async fn instance_profiles(
+    call: Call,
+    target: HolderTarget,
+    _: HolderInput,
+) -> Result<ProfilesOutput, ApiError> {
     call.parts.identity.role(&target.account, &target.name)?;
     Ok(ProfilesOutput { instance_profiles: [], is_truncated: false })
 }

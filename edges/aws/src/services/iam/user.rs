@@ -1,16 +1,13 @@
 //! Users.
 
-use std::collections::BTreeMap;
-
 use dormouse_identity::users::NewUser;
 use dormouse_model::AccountId;
 use serde::Serialize;
 
-use super::role::TagsOutput;
-use super::target::{IamTarget, UserInput};
+use super::target::{HolderInput, HolderTarget};
 use super::wire::{UserOut, page, seconds, tags_in};
 use crate::error::ApiError;
-use crate::operation::{Call, Nothing};
+use crate::operation::Call;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -19,7 +16,7 @@ pub(super) struct UserOutput {
 }
 
 /// `CreateUser`.
-pub(super) async fn create(call: Call, target: IamTarget, input: UserInput) -> Result<UserOutput, ApiError> {
+pub(super) async fn create(call: Call, target: HolderTarget, input: HolderInput) -> Result<UserOutput, ApiError> {
     let new = NewUser {
         name: target.name,
         path: input.path.unwrap_or_else(|| "/".to_owned()),
@@ -31,7 +28,7 @@ pub(super) async fn create(call: Call, target: IamTarget, input: UserInput) -> R
 }
 
 /// `GetUser`; without a name the caller, who may be the account's root.
-pub(super) async fn get(call: Call, target: IamTarget, _: UserInput) -> Result<UserOutput, ApiError> {
+pub(super) async fn get(call: Call, target: HolderTarget, _: HolderInput) -> Result<UserOutput, ApiError> {
     let identity = &call.parts.identity;
     if let Some(name) = target.user() {
         return Ok(UserOutput { user: UserOut::whole(&identity.user(&target.account, name)?) });
@@ -59,34 +56,10 @@ pub(super) struct ListOutput {
 }
 
 /// `ListUsers`.
-pub(super) async fn list(call: Call, account: AccountId, input: UserInput) -> Result<ListOutput, ApiError> {
+pub(super) async fn list(call: Call, account: AccountId, input: HolderInput) -> Result<ListOutput, ApiError> {
     let users = call.parts.identity.list_users(&account, input.path_prefix.as_deref().unwrap_or("/"));
     let (users, marker) = page(users, |user| &user.name, input.marker.as_deref(), input.max_items);
     Ok(ListOutput { users: users.iter().map(UserOut::brief).collect(), is_truncated: marker.is_some(), marker })
-}
-
-/// `DeleteUser`.
-pub(super) async fn delete(call: Call, target: IamTarget, _: UserInput) -> Result<Nothing, ApiError> {
-    call.parts.identity.delete_user(&target.account, &target.name).await?;
-    Ok(Nothing {})
-}
-
-/// `TagUser`.
-pub(super) async fn tag(call: Call, target: IamTarget, input: UserInput) -> Result<Nothing, ApiError> {
-    call.parts.identity.change_user_tags(&target.account, &target.name, &tags_in(input.tags), &[]).await?;
-    Ok(Nothing {})
-}
-
-/// `UntagUser`.
-pub(super) async fn untag(call: Call, target: IamTarget, input: UserInput) -> Result<Nothing, ApiError> {
-    let none = BTreeMap::new();
-    call.parts.identity.change_user_tags(&target.account, &target.name, &none, &input.tag_keys).await?;
-    Ok(Nothing {})
-}
-
-/// `ListUserTags`.
-pub(super) async fn list_tags(call: Call, target: IamTarget, _: UserInput) -> Result<TagsOutput, ApiError> {
-    Ok(TagsOutput::of(&call.parts.identity.user(&target.account, &target.name)?.tags))
 }
 
 #[derive(Debug, Serialize)]
@@ -97,7 +70,7 @@ pub(super) struct GroupsOutput {
 }
 
 /// `ListGroupsForUser`: groups cannot be made yet, so none; tools ask before they delete a user.
-pub(super) async fn groups(call: Call, target: IamTarget, _: UserInput) -> Result<GroupsOutput, ApiError> {
+pub(super) async fn groups(call: Call, target: HolderTarget, _: HolderInput) -> Result<GroupsOutput, ApiError> {
     call.parts.identity.user(&target.account, &target.name)?;
     Ok(GroupsOutput { groups: [], is_truncated: false })
 }

@@ -1,0 +1,194 @@
+//! Who holds policies: users and roles, told apart in this file alone.
+
+use std::collections::BTreeMap;
+
+use dormouse_layers::{Answers, Change, Decision, Key, LayerError, Reads, Stored};
+use dormouse_model::AccountId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::grants::{Boundary, INLINE_CHARS_ROLE, INLINE_CHARS_USER};
+use crate::records::{Grants, Role, User, role_key, user_key};
+use crate::{IamError, Identity, names, roles, users};
+
+/// Who holds policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder<'a> {
+    /// The user of that name.
+    User(&'a str),
+    /// The role of that name.
+    Role(&'a str),
+}
+
+impl Holder<'_> {
+    pub(crate) fn key(&self, account: &AccountId) -> Key {
+        match self {
+            Self::User(name) => user_key(account, name),
+            Self::Role(name) => role_key(account, name),
+        }
+    }
+
+    pub(crate) fn absent(&self) -> IamError {
+        match self {
+            Self::User(name) => users::no_user(name),
+            Self::Role(name) => roles::no_role(name),
+        }
+    }
+
+    /// What it is called, and how many characters of inline policies it may hold.
+    pub(crate) fn inline_quota(&self) -> (&'static str, usize) {
+        match self {
+            Self::User(_) => ("user", INLINE_CHARS_USER),
+            Self::Role(_) => ("role", INLINE_CHARS_ROLE),
+        }
+    }
+
+    pub(crate) fn no_inline(&self, policy: &str) -> IamError {
+        IamError::NoSuchEntity(match self {
+            Self::User(name) => format!("The user policy with name {policy} cannot be found for user {name}."),
+            Self::Role(_) => format!("The role policy with name {policy} cannot be found."),
+        })
+    }
+}
+
+/// A holder's record, of either kind.
+pub(crate) enum Record {
+    User(Stored<User>),
+    Role(Stored<Role>),
+}
+
+impl Record {
+    pub(crate) fn read(holder: Holder<'_>, answers: &mut Answers) -> Result<Self, IamError> {
+        fn one<T: Serialize + DeserializeOwned>(
+            holder: Holder<'_>,
+            answers: &mut Answers,
+        ) -> Result<Stored<T>, IamError> {
+            answers.one()?.ok_or_else(|| holder.absent())
+        }
+        Ok(match holder {
+            Holder::User(_) => Self::User(one(holder, answers)?),
+            Holder::Role(_) => Self::Role(one(holder, answers)?),
+        })
+    }
+
+    pub(crate) fn grants(&mut self) -> &mut Grants {
+        match self {
+            Self::User(user) => &mut user.value.grants,
+            Self::Role(role) => &mut role.value.grants,
+        }
+    }
+
+    fn tags(&mut self) -> &mut BTreeMap<String, String> {
+        match self {
+            Self::User(user) => &mut user.value.tags,
+            Self::Role(role) => &mut role.value.tags,
+        }
+    }
+
+    pub(crate) fn write(&self, change: &mut Change, key: Key) -> Result<(), LayerError> {
+        match self {
+            Self::User(user) => change.update(key, user)?,
+            Self::Role(role) => change.update(key, role)?,
+        };
+        Ok(())
+    }
+
+    fn remove(&self, change: &mut Change, key: Key) {
+        match self {
+            Self::User(user) => change.remove(key, user.version),
+            Self::Role(role) => change.remove(key, role.version),
+        };
+    }
+
+    /// What is still used is not deleted: nobody who holds policies, no user with keys.
+    fn must_be_unused(&mut self) -> Result<(), IamError> {
+        let conflict = |text: &str| Err(IamError::DeleteConflict(text.to_owned()));
+        if let Self::User(user) = self
+            && !user.value.keys.is_empty()
+        {
+            return conflict("Cannot delete entity, must delete access keys first.");
+        }
+        if !self.grants().attached.is_empty() {
+            return conflict("Cannot delete entity, must detach all policies first.");
+        }
+        if !self.grants().inline.is_empty() {
+            return conflict("Cannot delete entity, must delete policies first.");
+        }
+        Ok(())
+    }
+}
+
+impl Identity {
+    /// Deletes a user or role that has no policies left, and a user no keys. Sessions of a role are refused from now on.
+    pub async fn delete_holder(&self, account: &AccountId, holder: Holder<'_>) -> Result<(), IamError> {
+        let key = holder.key(account);
+        let boundary = self.grants_of(account, holder)?.boundary;
+        let (reads, boundary) = Boundary::read(Reads::new().get(key.clone()), self, boundary.as_deref())?;
+        self.catalogue
+            .transact(reads, |answers| {
+                let mut record = Record::read(holder, answers)?;
+                record.must_be_unused()?;
+                let mut change = Change::new();
+                record.remove(&mut change, key.clone());
+                boundary.release(&mut change, answers)?;
+                Ok(Decision::Commit(change, ()))
+            })
+            .await
+    }
+
+    /// Sets and removes tags of a user or role.
+    pub async fn change_tags(
+        &self,
+        account: &AccountId,
+        holder: Holder<'_>,
+        set: &BTreeMap<String, String>,
+        remove: &[String],
+    ) -> Result<(), IamError> {
+        self.change_holder(account, holder, |record| {
+            let tags = record.tags();
+            for key in remove {
+                tags.remove(key);
+            }
+            tags.extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
+            names::tags(&*tags)
+        })
+        .await
+    }
+
+    /// Changes one holder's record, and nothing beside it.
+    pub(crate) async fn change_holder<F>(
+        &self,
+        account: &AccountId,
+        holder: Holder<'_>,
+        mut decide: F,
+    ) -> Result<(), IamError>
+    where
+        F: FnMut(&mut Record) -> Result<(), IamError> + Send,
+    {
+        self.catalogue
+            .transact(Reads::new().get(holder.key(account)), |answers| {
+                let mut record = Record::read(holder, answers)?;
+                decide(&mut record)?;
+                let mut change = Change::new();
+                record.write(&mut change, holder.key(account))?;
+                Ok(Decision::Commit(change, ()))
+            })
+            .await
+    }
+
+    /// What a user or role holds.
+    pub fn grants_of(&self, account: &AccountId, holder: Holder<'_>) -> Result<Grants, IamError> {
+        Ok(match holder {
+            Holder::User(name) => self.user(account, name)?.grants,
+            Holder::Role(name) => self.role(account, name)?.grants,
+        })
+    }
+
+    /// Its tags.
+    pub fn tags_of(&self, account: &AccountId, holder: Holder<'_>) -> Result<BTreeMap<String, String>, IamError> {
+        Ok(match holder {
+            Holder::User(name) => self.user(account, name)?.tags,
+            Holder::Role(name) => self.role(account, name)?.tags,
+        })
+    }
+}
