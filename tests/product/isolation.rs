@@ -1,67 +1,46 @@
 //! Promise: a function gets its own machine and nothing of anybody else's, whoever runs the platform.
 
-mod as_the_user_who_runs_the_tests {
-    use dormouse_tests::Options;
+/// The same promises, whoever runs the platform.
+macro_rules! whoever_runs_it {
+    ($($function:ident),+ $(,)?) => {
+        mod as_the_user_who_runs_the_tests {
+            crate::shown_in_python! { "isolation" on dormouse_tests::Options::default() => $($function),+ }
+            crate::shown_in_python! { "isolation" on super::idle_for_a_second(dormouse_tests::Options::default()) => the_idle_end }
+        }
 
-    crate::shown_in_python! { "isolation" on Options::default() =>
-        it_sees_only_itself,
-        files_of_the_host_are_out_of_reach,
-        only_tmp_can_be_written,
-        the_disk_is_bounded,
-        processes_are_bounded,
-        what_it_forked_is_gone_after_a_timeout,
-        kernel_interfaces_are_refused,
-        the_network_is_closed,
-        one_function_cannot_see_another,
-        misbehaving_runtimes_are_contained,
-        closing_everything_hurts_only_itself,
-        a_neighbour_keeps_answering,
-        memory_is_bounded,
-        setuid_programs_do_nothing,
-        init_does_not_move,
-        kernel_settings_cannot_be_changed,
-        nothing_is_inherited,
-        descriptors_are_bounded,
-        abstract_sockets_of_the_host_are_out_of_reach,
-        what_is_idle_stands_still,
-        a_flood_of_output_is_bounded,
-    }
-
-    crate::shown_in_python! { "isolation" on Options::default().with("functions.idle_expiry_secs", 1) =>
-        the_idle_end,
-    }
+        mod as_an_ordinary_user {
+            crate::shown_in_python! { "isolation" on dormouse_tests::Options::default().ordinary() => $($function),+ }
+            crate::shown_in_python! { "isolation" on super::idle_for_a_second(dormouse_tests::Options::default().ordinary()) => the_idle_end }
+        }
+    };
 }
 
-mod as_an_ordinary_user {
-    use dormouse_tests::Options;
+fn idle_for_a_second(options: Options) -> Options {
+    options.with("functions.idle_expiry_secs", 1)
+}
 
-    crate::shown_in_python! { "isolation" on Options::default().ordinary() =>
-        it_sees_only_itself,
-        files_of_the_host_are_out_of_reach,
-        only_tmp_can_be_written,
-        the_disk_is_bounded,
-        processes_are_bounded,
-        what_it_forked_is_gone_after_a_timeout,
-        kernel_interfaces_are_refused,
-        the_network_is_closed,
-        one_function_cannot_see_another,
-        misbehaving_runtimes_are_contained,
-        closing_everything_hurts_only_itself,
-        a_neighbour_keeps_answering,
-        memory_is_bounded,
-        setuid_programs_do_nothing,
-        init_does_not_move,
-        kernel_settings_cannot_be_changed,
-        nothing_is_inherited,
-        descriptors_are_bounded,
-        abstract_sockets_of_the_host_are_out_of_reach,
-        what_is_idle_stands_still,
-        a_flood_of_output_is_bounded,
-    }
-
-    crate::shown_in_python! { "isolation" on Options::default().ordinary().with("functions.idle_expiry_secs", 1) =>
-        the_idle_end,
-    }
+whoever_runs_it! {
+    it_sees_only_itself,
+    files_of_the_host_are_out_of_reach,
+    only_tmp_can_be_written,
+    the_disk_is_bounded,
+    processes_are_bounded,
+    what_it_forked_is_gone_after_a_timeout,
+    kernel_interfaces_are_refused,
+    the_network_is_closed,
+    one_function_cannot_see_another,
+    misbehaving_runtimes_are_contained,
+    closing_everything_hurts_only_itself,
+    a_neighbour_keeps_answering,
+    memory_is_bounded,
+    setuid_programs_do_nothing,
+    init_does_not_move,
+    kernel_settings_cannot_be_changed,
+    nothing_is_inherited,
+    descriptors_are_bounded,
+    abstract_sockets_of_the_host_are_out_of_reach,
+    what_is_idle_stands_still,
+    a_flood_of_output_is_bounded,
 }
 
 mod what_must_hold {
