@@ -1,16 +1,22 @@
 //! Promise: a function gets its own machine and nothing of anybody else's, whoever runs the platform.
 
+use dormouse_tests::Options;
+
 /// The same promises, whoever runs the platform.
 macro_rules! whoever_runs_it {
     ($($function:ident),+ $(,)?) => {
         mod as_the_user_who_runs_the_tests {
-            crate::shown_in_python! { "isolation" on dormouse_tests::Options::default() => $($function),+ }
-            crate::shown_in_python! { "isolation" on super::idle_for_a_second(dormouse_tests::Options::default()) => the_idle_end }
+            use dormouse_tests::Options;
+
+            crate::shown_in_python! { "isolation" on Options::default() => $($function),+ }
+            crate::shown_in_python! { "isolation" on super::idle_for_a_second(Options::default()) => the_idle_end }
         }
 
         mod as_an_ordinary_user {
-            crate::shown_in_python! { "isolation" on dormouse_tests::Options::default().ordinary() => $($function),+ }
-            crate::shown_in_python! { "isolation" on super::idle_for_a_second(dormouse_tests::Options::default().ordinary()) => the_idle_end }
+            use dormouse_tests::Options;
+
+            crate::shown_in_python! { "isolation" on Options::default().ordinary() => $($function),+ }
+            crate::shown_in_python! { "isolation" on super::idle_for_a_second(Options::default().ordinary()) => the_idle_end }
         }
     };
 }
