@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use dormouse_egress::{Dialer, Egress, HostDialer, RESOLVER, Refusal, Refusals, needs};
 use dormouse_jail::{Listen, LocalRange, Mount};
 use dormouse_model::EgressGrant;
-use dormouse_process::{EgressDoor, EgressPlan, InstanceIdentity};
+use dormouse_process::{EgressDoor, EgressPlan, InstanceIdentity, async_listener};
 use dormouse_sandbox::{LogLine, LogSink, Stream};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -77,10 +77,6 @@ fn taken(sockets: Vec<OwnedFd>) -> std::io::Result<(UdpSocket, Vec<TcpListener>)
     let resolver = sockets.next().ok_or_else(|| std::io::Error::other("the sandbox opened no resolver"))?;
     let resolver = std::net::UdpSocket::from(resolver);
     resolver.set_nonblocking(true)?;
-    let listeners = sockets.map(|socket| {
-        let listener = std::net::TcpListener::from(socket);
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    });
-    Ok((UdpSocket::from_std(resolver)?, listeners.collect::<Result<_, _>>()?))
+    let listeners = sockets.map(async_listener).collect::<Result<_, _>>()?;
+    Ok((UdpSocket::from_std(resolver)?, listeners))
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use dormouse_jail::{Listen, LocalRange, Mount};
 use dormouse_model::{EgressGrant, FunctionArn, VersionNumber};
 use dormouse_sandbox::LogSink;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Who is behind a connection that comes out of a sandbox.
@@ -72,6 +72,13 @@ impl Drop for Serving {
     }
 }
 
+/// A listener that was opened inside a sandbox, for the node's runtime.
+pub fn async_listener(socket: impl Into<std::net::TcpListener>) -> std::io::Result<TcpListener> {
+    let listener = socket.into();
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
 /// Accepts connections to the platform's endpoint, a limited number at a time, until it is dropped.
 pub(crate) async fn accept_platform(
     listener: std::net::TcpListener,
@@ -79,7 +86,7 @@ pub(crate) async fn accept_platform(
     identity: Arc<InstanceIdentity>,
     connections_max: usize,
 ) {
-    let listener = match listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener)) {
+    let listener = match async_listener(listener) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::warn!(%error, instance = identity.instance, "the platform endpoint of an instance is not served");

@@ -23,7 +23,7 @@ mod provision;
 mod runtimes;
 
 pub use config::{PlatformEndpoint, ProcessConfig, ProcessError, SdkDirs};
-pub use door::{EgressDoor, EgressPlan, InstanceIdentity, PlatformDoor};
+pub use door::{EgressDoor, EgressPlan, InstanceIdentity, PlatformDoor, async_listener};
 pub use driver::{Doors, ProcessDriver};
 pub use environment::{RESERVED, is_reserved};
 pub use runtimes::{Channel, Runtimes};
