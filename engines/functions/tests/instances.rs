@@ -82,6 +82,20 @@ async fn memory_is_shared_by_eviction_and_shed_when_all_is_in_use() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_finds_the_room_that_the_one_before_it_had_made() {
+    let bench = Bench::with(|settings| settings.instances_memory_mb = 128 * 8).await;
+    for n in 0..12 {
+        let function = format!("f{n}");
+        bench.create(&function, "ms=100").await;
+        bench.invoke(&function, "{}").await.expect("answered");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(bench.functions.running().live, (n + 1).min(7), "all but the room for one more may be idle");
+    }
+    bench.invoke("f5", "{}").await.expect("still there");
+    assert_eq!(bench.seen.starts.load(SeqCst), 12, "only those idle longest made room");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_update_is_seen_by_the_next_call_and_old_instances_go() {
     let bench = Bench::new().await;
     bench.create("f", "ms=1000,print=old").await;

@@ -6,7 +6,7 @@ use dormouse_model::{Clock, Region};
 use dormouse_sandbox::Driver;
 use dormouse_store::Store;
 use dormouse_telemetry::FunctionLogs;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::memory::{MemoryBudget, MemoryLease};
@@ -17,11 +17,17 @@ use crate::parts::{ExecutionRoles, Randomness};
 use crate::runnable::Runnable;
 use crate::settings::Settings;
 
+/// Room is made ahead for the like of what was started, when that is no more than this share of the node's memory: where
+/// few instances fit, each that is idle is worth more than a start that need not wait.
+const ROOM_AHEAD_SHARE: u64 = 8;
+
 /// What all pools of a node share.
 pub(crate) struct Instances {
     pub(crate) parts: InstancesParts,
     pub(crate) starts: Semaphore,
     pub(crate) memory: Arc<MemoryBudget>,
+    /// Held by the one who makes room ahead.
+    making_room: AsyncMutex<()>,
     /// Set when nothing may run any more; what is in progress is ended.
     stopping: AtomicBool,
     pub(crate) stop: Notify,
@@ -57,6 +63,7 @@ impl Instances {
         Self {
             starts: Semaphore::new(parts.settings.concurrent_starts.max(1)),
             memory: Arc::new(MemoryBudget::new(parts.settings.instances_memory_mb)),
+            making_room: AsyncMutex::default(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             live: Arc::new(watch::Sender::new(0)),
@@ -107,19 +114,47 @@ impl Instances {
     }
 
     /// Room for an instance, made if need be by stopping the instances that have been idle longest. `None` when all
-    /// memory is in use.
-    pub(crate) async fn make_room(&self, mb: u32) -> Option<MemoryLease> {
-        loop {
+    /// memory is in use. Behind its back room is made for another like it, so that the next start finds it.
+    pub(crate) async fn make_room(self: &Arc<Self>, mb: u32) -> Option<MemoryLease> {
+        let lease = loop {
             if let Some(lease) = self.memory.reserve(mb) {
-                return Some(lease);
+                break lease;
             }
-            let pools = self.pools();
-            let idle = pools.iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
-            let (_, pool) = idle.min_by_key(|(since, _): &(Instant, _)| *since)?;
-            if let Some(slot) = pool.evict() {
-                slot.stop().await;
+            if !self.stop_longest_idle().await {
+                return None;
+            }
+        };
+        if self.lacks_room_for(mb) {
+            let node = self.clone();
+            tokio::spawn(async move { node.make_room_ahead(mb).await });
+        }
+        Some(lease)
+    }
+
+    fn lacks_room_for(&self, mb: u32) -> bool {
+        let (limit, mb) = (self.memory.limit_mb(), u64::from(mb));
+        mb <= limit / ROOM_AHEAD_SHARE && self.memory.promised_mb() + mb > limit
+    }
+
+    async fn make_room_ahead(&self, mb: u32) {
+        // Two at it would stop more than is needed.
+        let Ok(_alone) = self.making_room.try_lock() else { return };
+        while self.lacks_room_for(mb) && !self.is_stopping() {
+            if !self.stop_longest_idle().await {
+                return;
             }
         }
+    }
+
+    /// Stops the instance that has been idle longest; false when none is idle.
+    async fn stop_longest_idle(&self) -> bool {
+        let pools = self.pools();
+        let idle = pools.iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
+        let Some((_, pool)) = idle.min_by_key(|(since, _): &(Instant, _)| *since) else { return false };
+        if let Some(slot) = pool.evict() {
+            slot.stop().await;
+        }
+        true
     }
 
     /// Ends everything that runs and stops every instance; returns when none is left.
