@@ -72,7 +72,8 @@ impl Drop for Handle {
 pub(crate) struct Shared {
     link: Link,
     state_dir: PathBuf,
-    tmp_on_disk: bool,
+    /// Present where `/tmp` is a disk image.
+    disks: Option<Arc<disk::Ahead>>,
     next: AtomicU64,
     waiting: Mutex<Waiting>,
     closed: watch::Sender<bool>,
@@ -154,8 +155,8 @@ impl Jailer {
         let tmp_on_disk = tmp_template && layers.iter().any(|l| l.name == "tmp-on-disk" && l.state.holds());
         let shared = Arc::new(Shared {
             link,
+            disks: tmp_on_disk.then(|| Arc::new(disk::Ahead::new(state_dir.clone()))),
             state_dir,
-            tmp_on_disk,
             next: AtomicU64::new(1),
             waiting: Mutex::default(),
             closed: watch::Sender::new(false),
@@ -168,12 +169,12 @@ impl Jailer {
     pub async fn prepare(&self, plan: Plan) -> Result<Prepared, JailError> {
         plan.check().map_err(JailError::Plan)?;
         let shared = &self.handle.shared;
-        shared.ensure_tmp(plan.tmp_mb).await?;
+        let disk = shared.disk(plan.tmp_mb).await?;
         let memory_bytes = plan.memory_bytes;
         let wanted = plan.sockets.len();
         let (ours, theirs) = wire::pair().map_err(|error| JailError::step("make a socket", error))?;
         let init = Link::new(ours).map_err(|error| JailError::step("make a socket", error))?;
-        let (made, gone) = shared.make(plan, theirs).await?;
+        let (made, gone) = shared.make(plan, theirs, disk).await?;
         let mut sandbox = Sandbox::new(made.pid, made.pidfd, made.cgroup, memory_bytes, gone);
         match init.receive().await {
             Some((FromInit::Ready, mut fds)) if fds.len() == wanted + 1 => {
@@ -242,18 +243,26 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ensure_tmp(&self, size_mb: u32) -> Result<(), JailError> {
-        if !self.tmp_on_disk || disk::template_path(&self.state_dir, size_mb).exists() {
-            return Ok(());
+    /// A disk that was made ahead; or else what the sandbox needs to make one for itself.
+    async fn disk(&self, size_mb: u32) -> Result<Option<OwnedFd>, JailError> {
+        let Some(disks) = &self.disks else { return Ok(None) };
+        let disk = disks.take(size_mb);
+        if disk.is_some() || disk::template_path(&self.state_dir, size_mb).exists() {
+            return Ok(disk);
         }
         let dir = self.state_dir.clone();
-        blocking(move || {
+        let ensure = move || {
             disk::ensure_template(&dir, size_mb).map_err(|error| JailError::step("make an empty disk image", error))
-        })
-        .await
+        };
+        blocking(ensure).await.map(|()| None)
     }
 
-    async fn make(&self, plan: Plan, socket: OwnedFd) -> Result<(Made, watch::Receiver<Option<Gone>>), JailError> {
+    async fn make(
+        &self,
+        plan: Plan,
+        socket: OwnedFd,
+        disk: Option<OwnedFd>,
+    ) -> Result<(Made, watch::Receiver<Option<Gone>>), JailError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (made_said, made) = oneshot::channel();
         let (gone_said, gone) = watch::channel(None);
@@ -265,14 +274,15 @@ impl Shared {
             waiting.made.insert(id, made_said);
             waiting.gone.insert(id, gone_said);
         }
-        let sent = self.link.send(&ToSpawner::Make { id, plan: Box::new(plan) }, &[socket.as_fd()]).await;
+        let fds: Vec<_> = std::iter::once(&socket).chain(&disk).map(AsFd::as_fd).collect();
+        let sent = self.link.send(&ToSpawner::Make { id, plan: Box::new(plan) }, &fds).await;
         if let Err(error) = sent {
             let mut waiting = self.waiting();
             waiting.made.remove(&id);
             waiting.gone.remove(&id);
             return Err(if error_is_end(&error) { JailError::SpawnerGone } else { error });
         }
-        drop(socket);
+        drop((socket, disk));
         Ok((made.await.map_err(|_| JailError::SpawnerGone)??, gone))
     }
 
@@ -339,7 +349,13 @@ async fn read(shared: Arc<Shared>, child: Child, bases: Vec<PathBuf>) {
     while let Some((message, fds)) = shared.link.receive().await {
         shared.hear(message, fds);
     }
-    let _ = tokio::task::spawn_blocking(move || reap(child, &bases)).await;
+    let disks = shared.disks.clone();
+    let clear = move || {
+        reap(child, &bases);
+        drop(disks.map(|disks| disks.close()));
+    };
+    // Only a panic could keep it from being done.
+    let _ = tokio::task::spawn_blocking(clear).await;
     let mut waiting = shared.waiting();
     shared.closed.send_replace(true);
     // Whoever waits hears by the senders' end; sandboxes died with the spawner.

@@ -23,7 +23,7 @@ pub(crate) const DESCRIPTORS_MAX: usize = 128;
 pub(crate) enum ToSpawner {
     /// Always the first.
     Setup(Setup),
-    /// Make a sandbox. Carries the init's end of its socket.
+    /// Make a sandbox. Carries the init's end of its socket, and a disk for `/tmp` if one was made ahead.
     Make { id: u64, plan: Box<Plan> },
     /// Clone these mounts, detached, for an init that has left the host's tree.
     Trees { id: u64, mounts: Vec<Mount> },

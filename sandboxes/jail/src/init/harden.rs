@@ -15,7 +15,7 @@ const CORE_BYTES: u64 = 1;
 
 /// A user namespace in which [`INSIDE_ID`] is the only id, and is `outside_id` outside. It is made in a process of its
 /// own, since only somebody who stays outside may say what its ids are.
-pub(super) fn make_user_namespace(outside_id: u32) -> Result<OwnedFd, Failure> {
+pub(crate) fn make_user_namespace(outside_id: u32) -> Result<OwnedFd, Failure> {
     let step = "make the user namespace";
     let (pid, pidfd) = match sys::clone_process(libc::CLONE_NEWUSER as u64, None).step(step)? {
         Cloned::Child => loop {
@@ -44,13 +44,13 @@ pub(crate) fn try_user_namespace(outside_id: u32) -> Result<(), Failure> {
 }
 
 /// Leaves this process, and all that it will start, with nothing but the right to run.
-pub(super) fn give_up_rights(user_namespace: &OwnedFd, birth: &Birth, writable: &[PathBuf]) -> Result<(), Failure> {
+pub(super) fn give_up_rights(birth: &Birth, writable: &[PathBuf]) -> Result<(), Failure> {
     // From here on SIGCHLD waits until it is read.
     sys::reset_signals(&[libc::SIGCHLD]);
     if birth.root {
         sys::drop_groups().step("leave all groups")?;
     }
-    sys::enter_namespace(user_namespace.as_fd(), libc::CLONE_NEWUSER).step("enter the user namespace")?;
+    sys::enter_namespace(birth.user_namespace.as_fd(), libc::CLONE_NEWUSER).step("enter the user namespace")?;
     sys::become_ids(INSIDE_ID).step("change the user")?;
     sys::prctl(libc::PR_SET_SECUREBITS, SECURE_BITS).step("lock the secure bits")?;
     sys::drop_bounding_set().step("empty the bounding set")?;

@@ -18,10 +18,9 @@ use rustix::event::{PollFd, PollFlags};
 use crate::wire::{self, FromInit, ToInit};
 use crate::{Exec, Mount, Plan};
 
-pub(crate) use harden::try_user_namespace;
+pub(crate) use harden::{make_user_namespace, try_user_namespace};
 pub(crate) use net::loopback_up;
 pub(crate) use root::private_mounts;
-pub(crate) use tmp::mount_disk;
 pub(crate) use tree::clone_tree;
 
 /// All that init has from the spawner that it was forked from.
@@ -37,7 +36,11 @@ pub(crate) struct Birth {
     pub(crate) outside_id: u32,
     /// Whether this is the host's root.
     pub(crate) root: bool,
-    /// Whether `/tmp` is a disk image; memory otherwise.
+    /// The user namespace that the program will be in.
+    pub(crate) user_namespace: OwnedFd,
+    /// For `/tmp`, made ahead.
+    pub(crate) disk: Option<OwnedFd>,
+    /// Whether `/tmp` is a disk image when none was made ahead; memory otherwise.
     pub(crate) tmp_on_disk: bool,
     /// Whether the kernel keeps the memory limit; somebody watches otherwise.
     pub(crate) memory_is_limited: bool,
@@ -63,8 +66,10 @@ impl<T, E: Display> Step<T> for Result<T, E> {
 
 /// Runs a sandbox to its end, in the process that was cloned for it.
 pub(crate) fn main(birth: Birth) -> ! {
-    let keep = std::iter::once(birth.socket.as_raw_fd()).chain(birth.entrances.iter().map(AsRawFd::as_raw_fd));
-    crate::sys::close_all_but(keep.collect());
+    let mut keep = vec![birth.socket.as_raw_fd(), birth.user_namespace.as_raw_fd()];
+    keep.extend(birth.disk.iter().map(AsRawFd::as_raw_fd));
+    keep.extend(birth.entrances.iter().map(AsRawFd::as_raw_fd));
+    crate::sys::close_all_but(keep);
     let socket = birth.socket.as_fd();
     if let Err(Failure { step, reason }) = live(&birth, socket) {
         // The node may be gone; then nobody wants to know.
@@ -95,7 +100,7 @@ fn live(birth: &Birth, socket: BorrowedFd<'_>) -> Result<(), Failure> {
         root::attach_late(mount, tree.as_fd())?;
     }
     drop(trees);
-    harden::give_up_rights(&made.user_namespace, birth, &writable(&birth.plan, &exec))?;
+    harden::give_up_rights(birth, &writable(&birth.plan, &exec))?;
     let child = program::start(&exec, &birth.plan, fds, socket)?;
     serve(child, socket)
 }

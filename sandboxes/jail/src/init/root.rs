@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags};
 
-use super::{Birth, Failure, Step, harden, net, tmp, tree};
+use super::{Birth, Failure, Step, net, tmp, tree};
 use crate::{Listen, Mount};
 
 /// The root's own files: small generated ones.
@@ -27,7 +27,6 @@ pub(super) struct Made {
     /// In the plan's order.
     pub(super) sockets: Vec<OwnedFd>,
     pub(super) proc_dir: OwnedFd,
-    pub(super) user_namespace: OwnedFd,
 }
 
 /// Makes the sandbox around this process: namespaces, sockets, root.
@@ -59,14 +58,13 @@ pub(super) fn prepare(birth: &Birth) -> Result<Made, Failure> {
     attach_new(root.as_fd(), "/proc", &proc)?;
     pivot(root.as_fd()).step("change the root")?;
     let sockets = open_all_sockets(&birth.plan.sockets)?;
-    let user_namespace = harden::make_user_namespace(birth.outside_id)?;
     for dir in ["/", "/proc"] {
         let fd = open_dir(CWD, OsStr::new(dir)).step("open a mount")?;
         crate::sys::mount_setattr(fd.as_fd(), false, libc::MOUNT_ATTR_RDONLY, 0).step("make the root read-only")?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc_dir = rustix::fs::open("/proc", flags, Mode::empty()).step("open /proc")?;
-    Ok(Made { sockets, proc_dir, user_namespace })
+    Ok(Made { sockets, proc_dir })
 }
 
 /// Makes this mount namespace one that nothing goes into or out of.

@@ -17,6 +17,8 @@ use crate::{Mount, Plan};
 /// How long a cgroup may refuse to be removed after its last process has ended.
 const REMOVAL_MAX: Duration = Duration::from_secs(5);
 const REMOVAL_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+/// The start of one sandbox is let pass before something is made ahead for the next.
+const AHEAD_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// What woke the spawner; the two lowest bits of a number that the kernel keeps, above them the sandbox's.
 const NODE: u64 = 0;
@@ -29,8 +31,15 @@ pub(super) struct Sandboxes {
     tmp_on_disk: bool,
     events: OwnedFd,
     slots: Slots,
+    ahead: Option<Place>,
     alive: HashMap<u64, Alive>,
     leaving: Vec<Leaving>,
+}
+
+/// What a sandbox is made for: an id outside, and the user namespace that leads to it.
+struct Place {
+    slot: u32,
+    user_namespace: OwnedFd,
 }
 
 struct Alive {
@@ -56,7 +65,7 @@ impl Sandboxes {
         let events = epoll::create(epoll::CreateFlags::CLOEXEC).step("make an event queue")?;
         epoll::add(&events, &socket, epoll::EventData::new_u64(NODE), epoll::EventFlags::IN).step("watch the node")?;
         let slots = Slots::new(setup.uid_count);
-        Ok(Self { setup, socket, tmp_on_disk, events, slots, alive: HashMap::new(), leaving: Vec::new() })
+        Ok(Self { setup, socket, tmp_on_disk, events, slots, ahead: None, alive: HashMap::new(), leaving: Vec::new() })
     }
 
     /// Until the node is gone and everything with it.
@@ -64,11 +73,19 @@ impl Sandboxes {
         let mut node_lives = true;
         let mut batch = Vec::with_capacity(64);
         while node_lives || !self.alive.is_empty() || !self.leaving.is_empty() {
-            let pause = (!self.leaving.is_empty()).then_some(&REMOVAL_PAUSE);
+            let pause = match (self.leaving.is_empty(), &self.ahead) {
+                (false, _) => Some(&REMOVAL_PAUSE),
+                (true, None) if node_lives && self.slots.any() => Some(&AHEAD_PAUSE),
+                _ => None,
+            };
             batch.clear();
             match epoll::wait(&self.events, rustix::buffer::spare_capacity(&mut batch), pause) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error).step("wait"),
+            }
+            if batch.is_empty() && self.leaving.is_empty() && node_lives && self.ahead.is_none() {
+                // Who needs it and finds none is told why.
+                self.ahead = self.place().ok();
             }
             for event in &batch {
                 let number = event.data.u64();
@@ -95,8 +112,9 @@ impl Sandboxes {
     fn obey(&mut self) -> bool {
         match wire::receive(&self.socket) {
             Ok(Some((ToSpawner::Make { id, plan }, fds))) => {
-                let made = match fds.into_iter().next() {
-                    Some(socket) => self.make(id, *plan, socket),
+                let mut fds = fds.into_iter();
+                let made = match fds.next() {
+                    Some(socket) => self.make(id, *plan, socket, fds.next()),
                     None => Err("a socket is missing").step("make a sandbox"),
                 };
                 if let Err(Failure { step, reason }) = made {
@@ -117,11 +135,23 @@ impl Sandboxes {
         let _ = wire::send(&self.socket, message, fds);
     }
 
-    fn make(&mut self, id: u64, plan: Plan, socket: OwnedFd) -> Result<(), Failure> {
+    fn place(&mut self) -> Result<Place, Failure> {
         let slot = self.slots.take().ok_or("every user id is taken by a live sandbox").step("make a sandbox")?;
+        match init::make_user_namespace(outside_id(&self.setup, slot)) {
+            Ok(user_namespace) => Ok(Place { slot, user_namespace }),
+            Err(failure) => {
+                self.slots.give_back(slot);
+                Err(failure)
+            }
+        }
+    }
+
+    fn make(&mut self, id: u64, plan: Plan, socket: OwnedFd, disk: Option<OwnedFd>) -> Result<(), Failure> {
+        let place = self.ahead.take().map_or_else(|| self.place(), Ok)?;
+        let slot = place.slot;
         let cgroup =
             self.setup.cgroups.make(&plan).step("make the cgroup").inspect_err(|_| self.slots.give_back(slot))?;
-        match self.clone_init(plan, socket, cgroup.as_ref(), slot) {
+        match self.clone_init(plan, socket, disk, cgroup.as_ref(), place) {
             Ok((pid, pidfd)) => {
                 let oom_signal = cgroup.as_ref().and_then(SandboxCgroup::oom_signal);
                 let watch = |fd: BorrowedFd<'_>, what: u64| {
@@ -154,8 +184,9 @@ impl Sandboxes {
         &self,
         plan: Plan,
         socket: OwnedFd,
+        disk: Option<OwnedFd>,
         cgroup: Option<&SandboxCgroup>,
-        slot: u32,
+        place: Place,
     ) -> Result<(i32, OwnedFd), Failure> {
         let entrances = cgroup.map(SandboxCgroup::entrances).unwrap_or_default();
         let open = |path| std::fs::OpenOptions::new().write(true).open(path);
@@ -175,8 +206,10 @@ impl Sandboxes {
                 plan,
                 entrances,
                 state_dir: self.setup.state_dir.clone(),
-                outside_id: outside_id(&self.setup, slot),
+                outside_id: outside_id(&self.setup, place.slot),
                 root: self.setup.root,
+                user_namespace: place.user_namespace,
+                disk,
                 tmp_on_disk: self.tmp_on_disk,
                 memory_is_limited: cgroup.is_some_and(SandboxCgroup::limits_memory),
             }),

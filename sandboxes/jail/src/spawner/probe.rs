@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
 use crate::cgroup::Hierarchy;
+use crate::disk;
 use crate::init;
 use crate::landlock::{Enforced, restrict};
 use crate::layers::{Layer, LayerState};
@@ -163,7 +164,7 @@ fn tmp_on_disk(setup: &Setup) -> LayerState {
         return weaker("only root may mount a disk image".to_owned());
     }
     let outcome = attempt(0, || {
-        let mounted = init::mount_disk(&setup.state_dir, PROBE_TMP_MB, "probe");
+        let mounted = disk::mount_empty(&setup.state_dir, PROBE_TMP_MB);
         mounted.map(|fd| drop(fd.as_fd().try_clone_to_owned())).map_err(|f| format!("{}: {}", f.step, f.reason))
     });
     outcome.map_or_else(weaker, |()| LayerState::Holds)

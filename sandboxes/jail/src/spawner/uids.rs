@@ -21,6 +21,11 @@ impl Slots {
         self.free.pop_front()
     }
 
+    /// Whether there is one to take.
+    pub(super) fn any(&self) -> bool {
+        self.next < self.count || !self.free.is_empty()
+    }
+
     pub(super) fn give_back(&mut self, slot: u32) {
         self.free.push_back(slot);
     }
@@ -34,7 +39,9 @@ mod tests {
     fn no_number_is_out_twice_and_the_oldest_comes_back_first() {
         let mut slots = Slots::new(2);
         assert_eq!((slots.take(), slots.take(), slots.take()), (Some(0), Some(1), None));
+        assert!(!slots.any());
         slots.give_back(1);
+        assert!(slots.any());
         slots.give_back(0);
         assert_eq!((slots.take(), slots.take(), slots.take()), (Some(1), Some(0), None));
     }

@@ -1,8 +1,14 @@
-//! The empty file systems that `/tmp` is copied from, one for each size.
+//! The disks that `/tmp` is on: copies of an empty file system, one for each size, mounted for one sandbox each.
+
+mod ahead;
+mod mount;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+pub(crate) use ahead::Ahead;
+pub(crate) use mount::mount_empty;
 
 /// Where the empty file system of this size is.
 pub(crate) fn template_path(state_dir: &Path, size_mb: u32) -> PathBuf {
