@@ -54,6 +54,43 @@ def grants():
         call("delete_X")
 
 
+def boundaries():
+    iam, role, user, name = client("iam"), fresh("role"), fresh("user"), fresh("limit")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.create_user(UserName=user)
+    only_lists = iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(allow("lambda:List*")))["Policy"]["Arn"]
+
+    def uses():
+        return iam.get_policy(PolicyArn=only_lists)["Policy"]["PermissionsBoundaryUsageCount"]
+
+    iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=only_lists)
+    iam.put_user_permissions_boundary(UserName=user, PermissionsBoundary=only_lists)
+    iam.put_user_permissions_boundary(UserName=user, PermissionsBoundary=only_lists)
+    assert uses() == 2, uses()
+    told = {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": only_lists}
+    assert iam.get_role(RoleName=role)["Role"]["PermissionsBoundary"] == told
+    with refused("DeleteConflict", 409):
+        iam.delete_policy(PolicyArn=only_lists)
+    with refused("NoSuchEntity", 404):
+        iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=only_lists + "x")
+
+    iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=json.dumps(allow("lambda:*")))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    mine = client("lambda", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    mine.list_functions()
+    with refused("AccessDeniedException", 403) as error:
+        mine.get_account_settings()
+    assert "no permissions boundary allows the lambda:GetAccountSettings" in error.message, error.message
+    iam.put_user_permissions_boundary(UserName=user, PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess")
+    assert uses() == 1, uses()
+    mine.get_account_settings()
+    iam.delete_user_permissions_boundary(UserName=user)
+    assert "PermissionsBoundary" not in iam.get_user(UserName=user)["User"]
+    iam.delete_role_permissions_boundary(RoleName=role)
+    assert uses() == 0, uses()
+    iam.delete_policy(PolicyArn=only_lists)
+
+
 def keys_of(found):
     return {"aws_access_key_id": found["AccessKeyId"], "aws_secret_access_key": found["SecretAccessKey"],
             "aws_session_token": found["SessionToken"]}

@@ -102,7 +102,7 @@ impl Identity {
         exists: &str,
     ) -> Result<(), IamError> {
         let reads = Reads::new().get(account_key(account)).get(key.clone());
-        let (reads, boundary) = Boundary::read(reads, self, boundary)?;
+        let (reads, boundary) = Boundary::read(reads, account, boundary)?;
         self.catalogue
             .transact(reads, |answers| {
                 // What is made in an account that is not there could never be deleted with it.

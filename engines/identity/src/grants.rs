@@ -131,12 +131,10 @@ struct PolicyRef {
 pub(crate) struct Boundary(Option<PolicyRef>);
 
 impl Boundary {
-    /// Adds its record to what is read.
-    pub(crate) fn read(reads: Reads, identity: &Identity, arn: Option<&str>) -> Result<(Reads, Self), IamError> {
-        let Some(arn) = arn.filter(|arn| aws_managed::find(arn).is_none()) else { return Ok((reads, Self(None))) };
-        let (owner, _) =
-            split_arn(arn, "policy").filter(|_| identity.managed(arn).is_some()).ok_or_else(|| no_policy(arn))?;
-        let (reads, policy) = policy_read(reads, &owner, arn)?;
+    /// Adds its record to what is read. Policies of other accounts limit nobody here.
+    pub(crate) fn read(reads: Reads, account: &AccountId, arn: Option<&str>) -> Result<(Reads, Self), IamError> {
+        let Some(arn) = arn else { return Ok((reads, Self(None))) };
+        let (reads, policy) = policy_read(reads, account, arn)?;
         Ok((reads, Self(policy)))
     }
 

@@ -11,6 +11,9 @@ use crate::grants::{Boundary, INLINE_CHARS_ROLE, INLINE_CHARS_USER};
 use crate::records::{Grants, Role, User, role_key, user_key};
 use crate::{IamError, Identity, names, roles, users};
 
+/// How often a change is begun anew because the boundary was another one than memory said.
+const BOUNDARY_ATTEMPTS: u32 = 8;
+
 /// Who holds policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder<'a> {
@@ -121,19 +124,63 @@ impl Record {
 impl Identity {
     /// Deletes a user or role that has no policies left, and a user no keys. Sessions of a role are refused from now on.
     pub async fn delete_holder(&self, account: &AccountId, holder: Holder<'_>) -> Result<(), IamError> {
-        let key = holder.key(account);
-        let boundary = self.grants_of(account, holder)?.boundary;
-        let (reads, boundary) = Boundary::read(Reads::new().get(key.clone()), self, boundary.as_deref())?;
-        self.catalogue
-            .transact(reads, |answers| {
+        self.change_bounded(account, holder, None, |mut record, change| {
+            record.must_be_unused()?;
+            record.remove(change, holder.key(account));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Limits a user or role by a managed policy of its account or of the platform, or by none any more.
+    pub async fn set_boundary(
+        &self,
+        account: &AccountId,
+        holder: Holder<'_>,
+        arn: Option<&str>,
+    ) -> Result<(), IamError> {
+        self.change_bounded(account, holder, arn, |mut record, change| {
+            record.grants().boundary = arn.map(str::to_owned);
+            Ok(record.write(change, holder.key(account))?)
+        })
+        .await
+    }
+
+    /// Changes a record together with the counts of the policy that limits it until now and of the `next` one. Which one
+    /// limits it, memory says; when the store knows of another, memory is brought up to date and it begins anew.
+    async fn change_bounded<F>(
+        &self,
+        account: &AccountId,
+        holder: Holder<'_>,
+        next: Option<&str>,
+        mut decide: F,
+    ) -> Result<(), IamError>
+    where
+        F: FnMut(Record, &mut Change) -> Result<(), IamError> + Send,
+    {
+        for _ in 0..BOUNDARY_ATTEMPTS {
+            let seen = self.grants_of(account, holder)?.boundary;
+            // One that stays is counted already, and a batch changes a key once.
+            let (old, new) = if seen.as_deref() == next { (None, None) } else { (seen.as_deref(), next) };
+            let (reads, old) = Boundary::read(Reads::new().get(holder.key(account)), account, old)?;
+            let (reads, new) = Boundary::read(reads, account, new)?;
+            let changed = self.catalogue.transact(reads, |answers| {
                 let mut record = Record::read(holder, answers)?;
-                record.must_be_unused()?;
+                if record.grants().boundary != seen {
+                    return Ok(Decision::Leave(false));
+                }
                 let mut change = Change::new();
-                record.remove(&mut change, key.clone());
-                boundary.release(&mut change, answers)?;
-                Ok(Decision::Commit(change, ()))
-            })
-            .await
+                old.release(&mut change, answers)?;
+                new.bind(&mut change, answers)?;
+                decide(record, &mut change)?;
+                Ok::<_, IamError>(Decision::Commit(change, true))
+            });
+            if changed.await? {
+                return Ok(());
+            }
+            self.catch_up().await?;
+        }
+        Err(LayerError::Contended { attempts: BOUNDARY_ATTEMPTS }.into())
     }
 
     /// Sets and removes tags of a user or role.

@@ -418,6 +418,46 @@ async fn what_is_still_used_is_not_deleted() {
 }
 
 #[tokio::test]
+async fn a_boundary_is_of_the_own_account_and_counted_wherever_it_is_set() {
+    let world = world().await;
+    let (ours, identity) = (account(OURS), &world.identity);
+    identity.create_account(&account(THEIRS), "them").await.expect("an account");
+    let limit = |owner: &str, name: &str| {
+        let document = allows("lambda:*", "*");
+        let new = NewPolicy {
+            name: name.to_owned(),
+            path: "/".to_owned(),
+            document,
+            description: None,
+            tags: BTreeMap::new(),
+        };
+        let owner = account(owner);
+        async move { identity.create_policy(&owner, new).await.expect("a policy").arn() }
+    };
+    let (first, second, theirs) = (limit(OURS, "a").await, limit(OURS, "b").await, limit(THEIRS, "a").await);
+    let uses = |arn: &str| identity.policy(arn).expect("there").boundaries;
+    let bounded = |boundary: &str| NewUser {
+        name: "ann".to_owned(),
+        path: "/".to_owned(),
+        boundary: Some(boundary.to_owned()),
+        tags: BTreeMap::new(),
+    };
+    assert!(matches!(identity.create_user(&ours, bounded(&theirs)).await, Err(IamError::NoSuchEntity(_))));
+    assert_eq!(uses(&theirs), 0, "an account counted on another's policy");
+    identity.create_user(&ours, bounded(&first)).await.expect("a user");
+    let ann = Holder::User("ann");
+    assert!(matches!(identity.set_boundary(&ours, ann, Some(&theirs)).await, Err(IamError::NoSuchEntity(_))));
+
+    // Another node changes it, and this one does not know yet.
+    let key = MasterKey::from_bytes([7; 32]);
+    let other = Identity::open(world.store.clone(), Arc::new(world.clock.clone()), &key).await.expect("opened");
+    other.set_boundary(&ours, ann, Some(&second)).await.expect("changed");
+    identity.delete_holder(&ours, ann).await.expect("deleted");
+    assert_eq!((uses(&first), uses(&second)), (0, 0));
+    identity.delete_policy(&second).await.expect("nobody uses it");
+}
+
+#[tokio::test]
 async fn the_version_of_a_policy_that_counts_is_the_default_one() {
     let world = world().await;
     let (ours, identity) = (account(OURS), &world.identity);

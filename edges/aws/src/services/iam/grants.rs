@@ -1,4 +1,4 @@
-//! What roles and users hold, their policies and tags: the same operations under two names.
+//! What roles and users hold, their policies, boundaries and tags: the same operations under two names.
 
 use std::collections::BTreeMap;
 
@@ -103,6 +103,19 @@ pub(super) async fn list_attached(
     };
     let attached_policies = arns.into_iter().map(out).collect();
     Ok(AttachedOutput { attached_policies, is_truncated: marker.is_some(), marker })
+}
+
+/// `PutRolePermissionsBoundary`, `PutUserPermissionsBoundary`.
+pub(super) async fn put_boundary(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
+    let arn = input.permissions_boundary.as_deref();
+    call.parts.identity.set_boundary(&target.account, target.holder(), arn).await?;
+    Ok(Nothing {})
+}
+
+/// `DeleteRolePermissionsBoundary`, `DeleteUserPermissionsBoundary`; without one nothing changes.
+pub(super) async fn delete_boundary(call: Call, target: HolderTarget, _: HolderInput) -> Result<Nothing, ApiError> {
+    call.parts.identity.set_boundary(&target.account, target.holder(), None).await?;
+    Ok(Nothing {})
 }
 
 /// `DeleteRole`, `DeleteUser`.

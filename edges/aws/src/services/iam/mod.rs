@@ -22,6 +22,8 @@ macro_rules! iam {
 macro_rules! holder_rows {
     ($kind:literal, $target:path) => {
         [
+            iam!("Put" $kind "PermissionsBoundary" => $target, grants::put_boundary),
+            iam!("Delete" $kind "PermissionsBoundary" => $target, grants::delete_boundary),
             iam!("Delete" $kind => $target, grants::delete_holder),
             iam!("Tag" $kind => $target, grants::tag),
             iam!("Untag" $kind => $target, grants::untag),
