@@ -158,6 +158,6 @@ shown_by_python!("lambda_api":
     refusals,
 );
 
-shown_by_python!("iam_api": access_keys, policies, query_errors, roles, users);
+shown_by_python!("iam_api": access_keys, groups, policies, query_errors, roles, users);
 
 shown_by_python!("sts_api": boundaries, grants, sessions);

@@ -61,6 +61,44 @@ def users():
         iam.get_user(UserName="u")
 
 
+def groups():
+    iam = client("iam")
+    made = iam.create_group(GroupName="Readers", Path="/a/")["Group"]
+    assert made["Arn"] == f"arn:aws:iam::{ACCOUNT}:group/a/Readers" and made["GroupId"].startswith("AGPA"), made
+    with refused("EntityAlreadyExists", 409):
+        iam.create_group(GroupName="readers")
+    for name in ("u1", "u2", "u3"):
+        iam.create_user(UserName=name)
+        iam.add_user_to_group(GroupName="Readers", UserName=name)
+    with refused("NoSuchEntity", 404):
+        iam.add_user_to_group(GroupName="Readers", UserName="nobody")
+    pages = iam.get_paginator("get_group").paginate(GroupName="Readers", PaginationConfig={"PageSize": 2})
+    assert [[user["UserName"] for user in page["Users"]] for page in pages] == [["u1", "u2"], ["u3"]]
+    assert [group["GroupName"] for group in iam.list_groups(PathPrefix="/a/")["Groups"]] == ["Readers"]
+    assert iam.list_groups(PathPrefix="/b/")["Groups"] == []
+    assert iam.list_groups_for_user(UserName="u1")["Groups"] == [made]
+
+    iam.put_group_policy(GroupName="Readers", PolicyName="p", PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iam:List*", "Resource": "*"}]}))
+    key = iam.create_access_key(UserName="u1")["AccessKey"]
+    mine = client("iam", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    mine.list_users()
+    iam.remove_user_from_group(GroupName="Readers", UserName="u1")
+    with refused("AccessDenied", 403):
+        mine.list_users()
+    iam.delete_group_policy(GroupName="Readers", PolicyName="p")
+    with refused("DeleteConflict", 409):
+        iam.delete_group(GroupName="Readers")
+    with refused("DeleteConflict", 409):
+        iam.delete_user(UserName="u2")
+    for name in ("u2", "u3"):
+        iam.remove_user_from_group(GroupName="Readers", UserName=name)
+        iam.delete_user(UserName=name)
+    iam.delete_group(GroupName="Readers")
+    with refused("NoSuchEntity", 404):
+        iam.get_group(GroupName="Readers")
+
+
 def access_keys():
     iam, sts = client("iam"), client("sts")
     iam.create_user(UserName="u")
@@ -105,8 +143,8 @@ def query_errors():
         iam.get_role(RoleName="a b")
     assert "at 'roleName'" in told.message, told.message
     with refused("NotImplementedException", 501) as told:
-        iam.create_group(GroupName="g")
-    assert "CreateGroup" in told.message, told.message
+        iam.create_saml_provider(Name="p", SAMLMetadataDocument="x" * 1000)
+    assert "CreateSAMLProvider" in told.message, told.message
 
 
 if __name__ == "__main__":

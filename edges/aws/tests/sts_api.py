@@ -26,10 +26,11 @@ def fresh(prefix):
 
 
 def grants():
-    iam, role, user = client("iam"), fresh("role"), fresh("user")
+    iam, role, user, group = client("iam"), fresh("role"), fresh("user"), fresh("group")
     iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.create_user(UserName=user)
-    for kind, name in (("role", role), ("user", user)):
+    iam.create_group(GroupName=group)
+    for kind, name in (("role", role), ("user", user), ("group", group)):
         who = {f"{kind.capitalize()}Name": name}
 
         def call(operation, **options):

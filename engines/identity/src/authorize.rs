@@ -6,7 +6,7 @@ use dormouse_model::AccountId;
 use crate::caller::{Caller, Principal};
 use crate::identity::{Held, split_arn};
 use crate::policy::{Context, Decision, Kind, Policies, Policy, Question, Reason, Source, evaluate};
-use crate::records::{Grants, ManagedPolicy, PolicyText, Role, User};
+use crate::records::{Grants, Group, ManagedPolicy, PolicyText, Role, User};
 use crate::{AccessDenied, AuthorizeError, Identity, aws_managed};
 
 /// What a caller wants to do.
@@ -27,11 +27,12 @@ pub struct Access<'a> {
 /// Actions that every signed caller may do, as documented; and `AssumeRole`, which is decided where the trust policy is.
 const DECIDED_ELSEWHERE: [&str; 3] = ["sts:GetCallerIdentity", "sts:GetSessionToken", "sts:AssumeRole"];
 
-/// The policies of a user or role, kept alive while they are evaluated.
+/// The policies of a user, with those of its groups, or of a role, kept alive while they are evaluated.
 #[derive(Default)]
 struct Gathered {
     user: Option<Held<User>>,
     role: Option<Held<Role>>,
+    groups: Vec<Held<Group>>,
     attached: Vec<Managed>,
     boundary: Option<Managed>,
     session: Option<Vec<SessionPolicy>>,
@@ -152,6 +153,12 @@ impl Identity {
             Principal::User { name, id } => {
                 gathered.user = self.user_entry(&caller.account, name).filter(|user| user.id == *id);
                 gathered.broken = gathered.user.is_none();
+                for name in gathered.user.iter().flat_map(|user| &user.groups) {
+                    // One that cannot be found could deny.
+                    gathered.groups.extend(self.group_entry(&caller.account, name));
+                }
+                let wanted = gathered.user.as_ref().map_or(0, |user| user.groups.len());
+                gathered.broken |= gathered.groups.len() < wanted;
             }
             Principal::Role { name, id, .. } => {
                 gathered.role = self.role_entry(&caller.account, name).filter(|role| role.id == *id);
@@ -159,13 +166,12 @@ impl Identity {
             }
             Principal::Root | Principal::Service(_) | Principal::Anonymous => {}
         }
-        if let Some(grants) = gathered.grants() {
-            let attached: Vec<_> = grants.attached.iter().map(|arn| self.managed(arn)).collect();
-            let boundary = grants.boundary.as_ref().map(|arn| self.managed(arn));
-            gathered.broken |= attached.iter().any(Option::is_none) || matches!(boundary, Some(None));
-            gathered.attached = attached.into_iter().flatten().collect();
-            gathered.boundary = boundary.flatten();
-        }
+        let grants = gathered.grants();
+        let attached: Vec<_> = grants.iter().flat_map(|grants| &grants.attached).map(|arn| self.managed(arn)).collect();
+        let boundary = grants.iter().find_map(|grants| grants.boundary.as_ref()).map(|arn| self.managed(arn));
+        gathered.broken |= attached.iter().any(Option::is_none) || matches!(boundary, Some(None));
+        gathered.attached = attached.into_iter().flatten().collect();
+        gathered.boundary = boundary.flatten();
         if let Some(session) = caller.session.as_ref().filter(|session| session.narrows()) {
             let given =
                 session.policy.iter().map(|text| Policy::parse(text, Kind::Identity).ok().map(SessionPolicy::Given));
@@ -243,11 +249,9 @@ fn lift<T>(outer: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 impl Gathered {
-    fn grants(&self) -> Option<&Grants> {
-        match (&self.user, &self.role) {
-            (Some(user), _) => Some(&user.grants),
-            (None, Some(role)) => Some(&role.grants),
-            (None, None) => None,
-        }
+    fn grants(&self) -> Vec<&Grants> {
+        let user = self.user.iter().map(|user| &user.grants);
+        let role = self.role.iter().map(|role| &role.grants);
+        user.chain(role).chain(self.groups.iter().map(|group| &group.grants)).collect()
     }
 }

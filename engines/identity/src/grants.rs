@@ -1,4 +1,4 @@
-//! What users and roles are given: inline policies, attached managed policies, a boundary.
+//! What users, roles and groups are given: inline policies, attached managed policies, a boundary.
 
 use dormouse_layers::{Answers, Change, Decision, Key, Reads, Stored};
 use dormouse_model::AccountId;
@@ -9,10 +9,12 @@ use crate::policy::{Kind, Policy};
 use crate::records::{ManagedPolicy, policy_key};
 use crate::{Holder, IamError, Identity, aws_managed, names};
 
-/// Managed policies on one user or role.
+/// Managed policies on one user, role or group.
 pub const ATTACHED_POLICIES: usize = 20;
 /// Characters, without blanks, of all inline policies of a role.
 pub const INLINE_CHARS_ROLE: usize = 10_240;
+/// Characters, without blanks, of all inline policies of a group.
+pub const INLINE_CHARS_GROUP: usize = 5_120;
 /// Characters, without blanks, of all inline policies of a user.
 pub const INLINE_CHARS_USER: usize = 2_048;
 
@@ -72,7 +74,7 @@ impl Identity {
                     return Ok(Decision::Leave(()));
                 }
                 if grants.attached.len() > ATTACHED_POLICIES {
-                    let text = format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED_POLICIES}");
+                    let text = format!("Cannot exceed quota for {}: {ATTACHED_POLICIES}", holder.attached_quota());
                     return Err(IamError::LimitExceeded(text));
                 }
                 let mut change = Change::new();

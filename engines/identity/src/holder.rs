@@ -1,4 +1,4 @@
-//! Who holds policies: users and roles, told apart in this file alone.
+//! Who holds policies: users, roles and groups, told apart in this file alone.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use dormouse_model::AccountId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::grants::{Boundary, INLINE_CHARS_ROLE, INLINE_CHARS_USER};
-use crate::records::{Grants, Role, User, role_key, user_key};
-use crate::{IamError, Identity, names, roles, users};
+use crate::grants::{Boundary, INLINE_CHARS_GROUP, INLINE_CHARS_ROLE, INLINE_CHARS_USER};
+use crate::records::{Grants, Group, Role, User, group_key, role_key, user_key};
+use crate::{IamError, Identity, groups, names, roles, users};
 
 /// How often a change is begun anew because the boundary was another one than memory said.
 const BOUNDARY_ATTEMPTS: u32 = 8;
@@ -21,6 +21,8 @@ pub enum Holder<'a> {
     User(&'a str),
     /// The role of that name.
     Role(&'a str),
+    /// The group of that name.
+    Group(&'a str),
 }
 
 impl Holder<'_> {
@@ -28,6 +30,7 @@ impl Holder<'_> {
         match self {
             Self::User(name) => user_key(account, name),
             Self::Role(name) => role_key(account, name),
+            Self::Group(name) => group_key(account, name),
         }
     }
 
@@ -35,6 +38,7 @@ impl Holder<'_> {
         match self {
             Self::User(name) => users::no_user(name),
             Self::Role(name) => roles::no_role(name),
+            Self::Group(name) => groups::no_group(name),
         }
     }
 
@@ -43,6 +47,16 @@ impl Holder<'_> {
         match self {
             Self::User(_) => ("user", INLINE_CHARS_USER),
             Self::Role(_) => ("role", INLINE_CHARS_ROLE),
+            Self::Group(_) => ("group", INLINE_CHARS_GROUP),
+        }
+    }
+
+    /// What the quota of attached policies is called.
+    pub(crate) fn attached_quota(&self) -> &'static str {
+        match self {
+            Self::User(_) => "PoliciesPerUser",
+            Self::Role(_) => "PoliciesPerRole",
+            Self::Group(_) => "PoliciesPerGroup",
         }
     }
 
@@ -50,14 +64,16 @@ impl Holder<'_> {
         IamError::NoSuchEntity(match self {
             Self::User(name) => format!("The user policy with name {policy} cannot be found for user {name}."),
             Self::Role(_) => format!("The role policy with name {policy} cannot be found."),
+            Self::Group(_) => format!("The group policy with name {policy} cannot be found."),
         })
     }
 }
 
-/// A holder's record, of either kind.
+/// A holder's record, of any kind.
 pub(crate) enum Record {
     User(Stored<User>),
     Role(Stored<Role>),
+    Group(Stored<Group>),
 }
 
 impl Record {
@@ -71,6 +87,7 @@ impl Record {
         Ok(match holder {
             Holder::User(_) => Self::User(one(holder, answers)?),
             Holder::Role(_) => Self::Role(one(holder, answers)?),
+            Holder::Group(_) => Self::Group(one(holder, answers)?),
         })
     }
 
@@ -78,13 +95,15 @@ impl Record {
         match self {
             Self::User(user) => &mut user.value.grants,
             Self::Role(role) => &mut role.value.grants,
+            Self::Group(group) => &mut group.value.grants,
         }
     }
 
-    fn tags(&mut self) -> &mut BTreeMap<String, String> {
+    fn tags(&mut self) -> Result<&mut BTreeMap<String, String>, IamError> {
         match self {
-            Self::User(user) => &mut user.value.tags,
-            Self::Role(role) => &mut role.value.tags,
+            Self::User(user) => Ok(&mut user.value.tags),
+            Self::Role(role) => Ok(&mut role.value.tags),
+            Self::Group(_) => Err(IamError::Validation("groups take no tags".to_owned())),
         }
     }
 
@@ -92,6 +111,7 @@ impl Record {
         match self {
             Self::User(user) => change.update(key, user)?,
             Self::Role(role) => change.update(key, role)?,
+            Self::Group(group) => change.update(key, group)?,
         };
         Ok(())
     }
@@ -100,16 +120,24 @@ impl Record {
         match self {
             Self::User(user) => change.remove(key, user.version),
             Self::Role(role) => change.remove(key, role.version),
+            Self::Group(group) => change.remove(key, group.version),
         };
     }
 
-    /// What is still used is not deleted: nobody who holds policies, no user with keys.
+    /// What is still used is not deleted: nobody who holds policies, no user with keys or groups, no group with users.
     fn must_be_unused(&mut self) -> Result<(), IamError> {
         let conflict = |text: &str| Err(IamError::DeleteConflict(text.to_owned()));
-        if let Self::User(user) = self
-            && !user.value.keys.is_empty()
-        {
-            return conflict("Cannot delete entity, must delete access keys first.");
+        match self {
+            Self::User(user) if !user.value.keys.is_empty() => {
+                return conflict("Cannot delete entity, must delete access keys first.");
+            }
+            Self::User(user) if !user.value.groups.is_empty() => {
+                return conflict("Cannot delete entity, must remove user from all groups first.");
+            }
+            Self::Group(group) if !group.value.members.is_empty() => {
+                return conflict("Cannot delete entity, must remove users from group first.");
+            }
+            _ => {}
         }
         if !self.grants().attached.is_empty() {
             return conflict("Cannot delete entity, must detach all policies first.");
@@ -122,7 +150,7 @@ impl Record {
 }
 
 impl Identity {
-    /// Deletes a user or role that has no policies left, and a user no keys. Sessions of a role are refused from now on.
+    /// Deletes one that has no policies left; a user also no keys and groups, a group no users. Sessions of a role are refused from now on.
     pub async fn delete_holder(&self, account: &AccountId, holder: Holder<'_>) -> Result<(), IamError> {
         self.change_bounded(account, holder, None, |mut record, change| {
             record.must_be_unused()?;
@@ -192,7 +220,7 @@ impl Identity {
         remove: &[String],
     ) -> Result<(), IamError> {
         self.change_holder(account, holder, |record| {
-            let tags = record.tags();
+            let tags = record.tags()?;
             for key in remove {
                 tags.remove(key);
             }
@@ -223,19 +251,21 @@ impl Identity {
             .await
     }
 
-    /// What a user or role holds.
+    /// What one holds.
     pub fn grants_of(&self, account: &AccountId, holder: Holder<'_>) -> Result<Grants, IamError> {
         Ok(match holder {
             Holder::User(name) => self.user(account, name)?.grants,
             Holder::Role(name) => self.role(account, name)?.grants,
+            Holder::Group(name) => self.group(account, name)?.grants,
         })
     }
 
-    /// Its tags.
+    /// Its tags; groups take none.
     pub fn tags_of(&self, account: &AccountId, holder: Holder<'_>) -> Result<BTreeMap<String, String>, IamError> {
         Ok(match holder {
             Holder::User(name) => self.user(account, name)?.tags,
             Holder::Role(name) => self.role(account, name)?.tags,
+            Holder::Group(_) => BTreeMap::new(),
         })
     }
 }

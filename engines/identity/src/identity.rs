@@ -10,8 +10,8 @@ use dormouse_store::{Item, Store};
 use crate::StartError;
 use crate::master_key::MasterKey;
 use crate::records::{
-    AccessKey, Account, Check, KEYSPACE, ManagedPolicy, Role, User, access_key_key, account_key, check_key, policy_key,
-    role_key, user_key,
+    AccessKey, Account, Check, Group, KEYSPACE, ManagedPolicy, Role, User, access_key_key, account_key, check_key,
+    group_key, policy_key, role_key, user_key,
 };
 use crate::seal::{Purpose, Seals};
 
@@ -44,6 +44,7 @@ pub(crate) enum Entry {
     Key(AccessKey),
     User(User),
     Role(Role),
+    Group(Group),
     Policy(ManagedPolicy),
 }
 
@@ -64,6 +65,10 @@ impl Entry {
         if let Self::Role(role) = self { Some(role) } else { None }
     }
 
+    pub(crate) fn group(&self) -> Option<&Group> {
+        if let Self::Group(group) = self { Some(group) } else { None }
+    }
+
     pub(crate) fn policy(&self) -> Option<&ManagedPolicy> {
         if let Self::Policy(policy) = self { Some(policy) } else { None }
     }
@@ -80,6 +85,7 @@ fn parse(item: &Item) -> Result<Entry, LayerError> {
         "key" => Entry::Key(decode::<AccessKey>(item)?.value),
         "user" => Entry::User(decode::<User>(item)?.value),
         "role" => Entry::Role(decode::<Role>(item)?.value),
+        "group" => Entry::Group(decode::<Group>(item)?.value),
         "policy" => Entry::Policy(decode::<ManagedPolicy>(item)?.value),
         other => {
             let key = item.key.escape_ascii().to_string();
@@ -158,6 +164,10 @@ impl Identity {
 
     pub(crate) fn role_entry(&self, account: &AccountId, name: &str) -> Option<Held<Role>> {
         Held::of(self.mirrored(role_key(account, name))?, Entry::role)
+    }
+
+    pub(crate) fn group_entry(&self, account: &AccountId, name: &str) -> Option<Held<Group>> {
+        Held::of(self.mirrored(group_key(account, name))?, Entry::group)
     }
 
     pub(crate) fn policy_entry(&self, account: &AccountId, name: &str) -> Option<Held<ManagedPolicy>> {

@@ -16,6 +16,7 @@ pub mod aws_managed;
 mod caller;
 mod error;
 pub mod grants;
+pub mod groups;
 mod holder;
 mod identity;
 pub mod managed_policies;

@@ -6,6 +6,8 @@ use crate::IamError;
 
 /// Characters in the name of a user or a role.
 pub const NAME_CHARS: usize = 64;
+/// Characters in the name of a group.
+pub const GROUP_NAME_CHARS: usize = 128;
 /// Characters in the name of a policy.
 pub const POLICY_NAME_CHARS: usize = 128;
 /// Characters in a path.

@@ -6,10 +6,11 @@
 //! identity / key     / ACCESS KEY ID        AccessKey  of an account's root or of a user; the secret is sealed
 //! identity / user    / ACCOUNT / name       User       the name in lower case: names differ by more than case
 //! identity / role    / ACCOUNT / name       Role       likewise
+//! identity / group   / ACCOUNT / name       Group      likewise
 //! identity / policy  / ACCOUNT / name       ManagedPolicy
 //! ```
 //!
-//! A user lists its keys, and a policy counts its attachments, so that whether something may be deleted is decided on one
+//! A user lists its keys and groups, a group its users, and a policy counts its attachments, so that whether something may be deleted is decided on one
 //! record; whatever changes both sides changes them in one batch.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,11 +49,15 @@ pub(crate) fn role_key(account: &AccountId, name: &str) -> Key {
     Key::new(KEYSPACE).text("role").text(account.as_str()).text(&name.to_ascii_lowercase())
 }
 
+pub(crate) fn group_key(account: &AccountId, name: &str) -> Key {
+    Key::new(KEYSPACE).text("group").text(account.as_str()).text(&name.to_ascii_lowercase())
+}
+
 pub(crate) fn policy_key(account: &AccountId, name: &str) -> Key {
     Key::new(KEYSPACE).text("policy").text(account.as_str()).text(&name.to_ascii_lowercase())
 }
 
-/// All of one kind in an account: `user`, `role` or `policy`.
+/// All of one kind in an account: `user`, `role`, `group` or `policy`.
 pub(crate) fn of_account(kind: &str, account: &AccountId) -> KeyRange {
     Key::new(KEYSPACE).text(kind).text(account.as_str()).children()
 }
@@ -96,7 +101,7 @@ pub struct AccessKey {
     pub created: Timestamp,
 }
 
-/// What a user or role was given.
+/// What a user, a role or a group was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grants {
     /// Policies that are part of it, by name.
@@ -131,6 +136,29 @@ pub struct User {
     /// Ids of its access keys.
     #[serde(default)]
     pub keys: BTreeSet<String>,
+    /// Names of the groups that it is in.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
+}
+
+/// A group of users.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// As it was written.
+    pub name: String,
+    /// `AGPA...`.
+    pub id: String,
+    /// `/` or `/a/b/`.
+    pub path: String,
+    /// Whose it is.
+    pub account: AccountId,
+    /// When it was made.
+    pub created: Timestamp,
+    /// What its users are given.
+    pub grants: Grants,
+    /// Names of its users.
+    #[serde(default)]
+    pub members: BTreeSet<String>,
 }
 
 /// An IAM role.
@@ -182,7 +210,7 @@ pub struct ManagedPolicy {
     pub versions: BTreeMap<u32, PolicyVersion>,
     /// The number that the next version gets.
     pub next_version: u32,
-    /// How many users and roles have it attached.
+    /// How many users, roles and groups have it attached.
     pub attachments: u32,
     /// How many users and roles have it as their boundary.
     #[serde(default)]
@@ -212,6 +240,13 @@ impl Role {
     /// `arn:aws:iam::ACCOUNT:role/PATH/NAME`.
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:role{}{}", self.account, self.path, self.name)
+    }
+}
+
+impl Group {
+    /// `arn:aws:iam::ACCOUNT:group/PATH/NAME`.
+    pub fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:group{}{}", self.account, self.path, self.name)
     }
 }
 

@@ -42,6 +42,7 @@ impl Identity {
             grants: Grants { boundary: new.boundary.clone(), ..Grants::default() },
             tags: new.tags,
             keys: BTreeSet::new(),
+            groups: BTreeSet::new(),
         };
         let exists = format!("User with name {} already exists.", user.name);
         self.create_owned(account, user_key(account, &user.name), &user, new.boundary.as_deref(), &exists).await?;

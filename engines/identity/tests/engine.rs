@@ -458,6 +458,45 @@ async fn a_boundary_is_of_the_own_account_and_counted_wherever_it_is_set() {
 }
 
 #[tokio::test]
+async fn a_user_has_what_its_groups_hold_and_is_denied_what_they_deny() {
+    let world = world().await;
+    let (ours, identity) = (account(OURS), &world.identity);
+    let ann = world.call(&world.user("ann").await).await.expect("ann");
+    identity.create_group(&ours, "Readers", "/a/").await.expect("a group");
+    assert!(matches!(identity.create_group(&ours, "readers", "/").await, Err(IamError::AlreadyExists(_))));
+    let readers = Holder::Group("Readers");
+    identity.put_inline_policy(&ours, readers, "p", &allows("lambda:Get*", "*")).await.expect("put");
+    assert!(!world.may(&ann, "lambda:GetFunction", "*").await, "nobody is in the group");
+    for _ in 0..2 {
+        identity.add_to_group(&ours, "ANN", "readers").await.expect("added");
+    }
+    assert!(world.may(&ann, "lambda:GetFunction", "*").await && !world.may(&ann, "lambda:ListFunctions", "*").await);
+    let members: Vec<_> = identity.members_of(&ours, "readers").expect("there").into_iter().map(|u| u.name).collect();
+    assert_eq!(members, ["ann"]);
+    let administrator = "arn:aws:iam::aws:policy/AdministratorAccess";
+    identity.attach_policy(&ours, readers, administrator).await.expect("attached");
+    assert!(world.may(&ann, "lambda:ListFunctions", "*").await);
+
+    identity.create_group(&ours, "banned", "/").await.expect("a group");
+    let nothing = allows("lambda:ListFunctions", "*").replace("Allow", "Deny");
+    identity.put_inline_policy(&ours, Holder::Group("banned"), "p", &nothing).await.expect("put");
+    identity.add_to_group(&ours, "ann", "banned").await.expect("added");
+    assert!(!world.may(&ann, "lambda:ListFunctions", "*").await && world.may(&ann, "lambda:GetFunction", "*").await);
+
+    let conflict = |result| assert!(matches!(result, Err(IamError::DeleteConflict(_))));
+    identity.delete_access_key(&ours, Some("ann"), &ann.access_key_id).await.expect("deleted");
+    conflict(identity.delete_holder(&ours, Holder::User("ann")).await);
+    identity.remove_from_group(&ours, "ann", "banned").await.expect("removed");
+    identity.delete_inline_policy(&ours, readers, "p").await.expect("deleted");
+    identity.detach_policy(&ours, readers, administrator).await.expect("detached");
+    conflict(identity.delete_holder(&ours, readers).await);
+    identity.remove_from_group(&ours, "ann", "readers").await.expect("removed");
+    identity.delete_holder(&ours, readers).await.expect("deleted");
+    identity.delete_holder(&ours, Holder::User("ann")).await.expect("deleted");
+    assert!(matches!(identity.add_to_group(&ours, "ann", "banned").await, Err(IamError::NoSuchEntity(_))));
+}
+
+#[tokio::test]
 async fn the_version_of_a_policy_that_counts_is_the_default_one() {
     let world = world().await;
     let (ours, identity) = (account(OURS), &world.identity);

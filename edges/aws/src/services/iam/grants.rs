@@ -1,4 +1,4 @@
-//! What roles and users hold, their policies, boundaries and tags: the same operations under two names.
+//! What roles, users and groups hold, their policies, boundaries and tags: the same operations under several names.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub(super) struct InlineOutput {
     role_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_name: Option<String>,
     policy_name: String,
     policy_document: String,
 }
@@ -45,51 +47,52 @@ pub(super) struct AttachedOutput {
     marker: Option<String>,
 }
 
-/// `PutRolePolicy`, `PutUserPolicy`.
+/// `PutRolePolicy`, `PutUserPolicy`, `PutGroupPolicy`.
 pub(super) async fn put_inline(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
     let (name, document) = (&input.policy_name, &input.policy_document);
     call.parts.identity.put_inline_policy(&target.account, target.holder(), name, document).await?;
     Ok(Nothing {})
 }
 
-/// `GetRolePolicy`, `GetUserPolicy`.
+/// `GetRolePolicy`, `GetUserPolicy`, `GetGroupPolicy`.
 pub(super) async fn get_inline(call: Call, target: HolderTarget, input: HolderInput) -> Result<InlineOutput, ApiError> {
     let document = call.parts.identity.inline_policy(&target.account, target.holder(), &input.policy_name)?;
     let named = |kind| (target.kind == kind).then(|| target.name.clone());
     Ok(InlineOutput {
         role_name: named(Kind::Role),
         user_name: named(Kind::User),
+        group_name: named(Kind::Group),
         policy_name: input.policy_name,
         policy_document: encoded(&document),
     })
 }
 
-/// `DeleteRolePolicy`, `DeleteUserPolicy`.
+/// `DeleteRolePolicy`, `DeleteUserPolicy`, `DeleteGroupPolicy`.
 pub(super) async fn delete_inline(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
     call.parts.identity.delete_inline_policy(&target.account, target.holder(), &input.policy_name).await?;
     Ok(Nothing {})
 }
 
-/// `ListRolePolicies`, `ListUserPolicies`.
+/// `ListRolePolicies`, `ListUserPolicies`, `ListGroupPolicies`.
 pub(super) async fn list_inline(call: Call, target: HolderTarget, input: HolderInput) -> Result<NamesOutput, ApiError> {
     let names = call.parts.identity.grants_of(&target.account, target.holder())?.inline.into_keys().collect();
     let (policy_names, marker) = page(names, |name: &String| name, input.marker.as_deref(), input.max_items);
     Ok(NamesOutput { policy_names, is_truncated: marker.is_some(), marker })
 }
 
-/// `AttachRolePolicy`, `AttachUserPolicy`.
+/// `AttachRolePolicy`, `AttachUserPolicy`, `AttachGroupPolicy`.
 pub(super) async fn attach(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
     call.parts.identity.attach_policy(&target.account, target.holder(), &input.policy_arn).await?;
     Ok(Nothing {})
 }
 
-/// `DetachRolePolicy`, `DetachUserPolicy`.
+/// `DetachRolePolicy`, `DetachUserPolicy`, `DetachGroupPolicy`.
 pub(super) async fn detach(call: Call, target: HolderTarget, input: HolderInput) -> Result<Nothing, ApiError> {
     call.parts.identity.detach_policy(&target.account, target.holder(), &input.policy_arn).await?;
     Ok(Nothing {})
 }
 
-/// `ListAttachedRolePolicies`, `ListAttachedUserPolicies`.
+/// `ListAttachedRolePolicies`, `ListAttachedUserPolicies`, `ListAttachedGroupPolicies`.
 pub(super) async fn list_attached(
     call: Call,
     target: HolderTarget,
@@ -118,7 +121,7 @@ pub(super) async fn delete_boundary(call: Call, target: HolderTarget, _: HolderI
     Ok(Nothing {})
 }
 
-/// `DeleteRole`, `DeleteUser`.
+/// `DeleteRole`, `DeleteUser`, `DeleteGroup`.
 pub(super) async fn delete_holder(call: Call, target: HolderTarget, _: HolderInput) -> Result<Nothing, ApiError> {
     call.parts.identity.delete_holder(&target.account, target.holder()).await?;
     Ok(Nothing {})

@@ -3,6 +3,7 @@
 mod access_key;
 mod error;
 mod grants;
+mod group;
 mod policy;
 mod role;
 mod target;
@@ -18,16 +19,11 @@ macro_rules! iam {
     };
 }
 
-/// What can be done to roles as to users.
+/// What can be done to roles, users and groups alike.
 macro_rules! holder_rows {
     ($kind:literal, $target:path) => {
         [
-            iam!("Put" $kind "PermissionsBoundary" => $target, grants::put_boundary),
-            iam!("Delete" $kind "PermissionsBoundary" => $target, grants::delete_boundary),
             iam!("Delete" $kind => $target, grants::delete_holder),
-            iam!("Tag" $kind => $target, grants::tag),
-            iam!("Untag" $kind => $target, grants::untag),
-            iam!("List" $kind "Tags" => $target, grants::list_tags),
             iam!("Put" $kind "Policy" => $target, grants::put_inline),
             iam!("Get" $kind "Policy" => $target, grants::get_inline),
             iam!("Delete" $kind "Policy" => $target, grants::delete_inline),
@@ -35,6 +31,19 @@ macro_rules! holder_rows {
             iam!("Attach" $kind "Policy" => $target, grants::attach),
             iam!("Detach" $kind "Policy" => $target, grants::detach),
             iam!("ListAttached" $kind "Policies" => $target, grants::list_attached),
+        ]
+    };
+}
+
+/// What can be done to roles and users, and not to groups.
+macro_rules! principal_rows {
+    ($kind:literal, $target:path) => {
+        [
+            iam!("Tag" $kind => $target, grants::tag),
+            iam!("Untag" $kind => $target, grants::untag),
+            iam!("List" $kind "Tags" => $target, grants::list_tags),
+            iam!("Put" $kind "PermissionsBoundary" => $target, grants::put_boundary),
+            iam!("Delete" $kind "PermissionsBoundary" => $target, grants::delete_boundary),
         ]
     };
 }
@@ -52,7 +61,12 @@ pub fn rows() -> Vec<Row> {
         iam!("CreateUser" => target::new_user, user::create),
         iam!("GetUser" => target::user_or_self, user::get),
         iam!("ListUsers" => own_account, user::list),
-        iam!("ListGroupsForUser" => target::user, user::groups),
+        iam!("CreateGroup" => target::new_group, group::create),
+        iam!("GetGroup" => target::group, group::get),
+        iam!("ListGroups" => own_account, group::list),
+        iam!("ListGroupsForUser" => target::user, group::of_user),
+        iam!("AddUserToGroup" => target::group, group::add_user),
+        iam!("RemoveUserFromGroup" => target::group, group::remove_user),
         iam!("CreateAccessKey" => target::user_or_self, access_key::create),
         iam!("ListAccessKeys" => target::user_or_self, access_key::list),
         iam!("UpdateAccessKey" => target::user_or_self, access_key::update),
@@ -69,5 +83,8 @@ pub fn rows() -> Vec<Row> {
     ];
     rows.extend(holder_rows!("Role", target::role));
     rows.extend(holder_rows!("User", target::user));
+    rows.extend(holder_rows!("Group", target::group));
+    rows.extend(principal_rows!("Role", target::role));
+    rows.extend(principal_rows!("User", target::user));
     rows
 }

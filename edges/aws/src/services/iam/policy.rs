@@ -38,12 +38,13 @@ pub(super) async fn get(call: Call, target: PolicyTarget, _: PolicyInput) -> Res
     Ok(PolicyOutput { policy })
 }
 
-/// How many users and roles of an account have a policy of the platform attached.
+/// How many users, roles and groups of an account have a policy of the platform attached.
 fn attachments(call: &Call, account: &AccountId, arn: &str) -> u32 {
     let identity = &call.parts.identity;
     let roles = identity.list_roles(account, "/").into_iter().map(|role| role.grants);
     let users = identity.list_users(account, "/").into_iter().map(|user| user.grants);
-    let count = roles.chain(users).filter(|grants| grants.attached.contains(arn)).count();
+    let groups = identity.list_groups(account, "/").into_iter().map(|group| group.grants);
+    let count = roles.chain(users).chain(groups).filter(|grants| grants.attached.contains(arn)).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 

@@ -9,12 +9,13 @@ use super::wire::Tag;
 use crate::error::ApiError;
 use crate::operation::{Call, Resource, Target};
 
-/// The members of the operations on roles, users, what these hold, and access keys.
+/// The members of the operations on roles, users, groups, what these hold, and access keys.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct HolderInput {
     pub(super) role_name: String,
     pub(super) user_name: Option<String>,
+    pub(super) group_name: String,
     pub(super) path: Option<String>,
     pub(super) assume_role_policy_document: String,
     pub(super) description: Option<String>,
@@ -56,9 +57,10 @@ pub(super) struct PolicyInput {
 pub(super) enum Kind {
     Role,
     User,
+    Group,
 }
 
-/// A role or a user of the caller's account, by name.
+/// A role, a user or a group of the caller's account, by name.
 #[derive(Debug, Clone)]
 pub(super) struct HolderTarget {
     pub(super) account: AccountId,
@@ -80,6 +82,7 @@ impl HolderTarget {
         let arn = match kind {
             Kind::Role => format!("arn:aws:iam::{account}:role{path}{name}"),
             Kind::User => format!("arn:aws:iam::{account}:user{path}{name}"),
+            Kind::Group => format!("arn:aws:iam::{account}:group{path}{name}"),
         };
         Self { account, kind, name: name.to_owned(), arn }
     }
@@ -90,6 +93,7 @@ impl HolderTarget {
         let path = match kind {
             Kind::Role => identity.role(account, name).map(|role| role.path),
             Kind::User => identity.user(account, name).map(|user| user.path),
+            Kind::Group => identity.group(account, name).map(|group| group.path),
         };
         Self::at(call, kind, path.as_deref().unwrap_or("/"), name)
     }
@@ -99,6 +103,7 @@ impl HolderTarget {
         match self.kind {
             Kind::Role => Holder::Role(&self.name),
             Kind::User => Holder::User(&self.name),
+            Kind::Group => Holder::Group(&self.name),
         }
     }
 
@@ -127,6 +132,16 @@ pub(super) fn user(call: &Call, input: &HolderInput) -> Result<HolderTarget, Api
 pub(super) fn new_user(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
     let name = input.user_name.as_deref().unwrap_or_default();
     Ok(HolderTarget::at(call, Kind::User, input.path.as_deref().unwrap_or("/"), name))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
+pub(super) fn group(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
+    Ok(HolderTarget::find(call, Kind::Group, &input.group_name))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
+pub(super) fn new_group(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
+    Ok(HolderTarget::at(call, Kind::Group, input.path.as_deref().unwrap_or("/"), &input.group_name))
 }
 
 /// The user that is named, or else the caller, if that is a user or the root.

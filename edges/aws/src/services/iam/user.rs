@@ -61,16 +61,3 @@ pub(super) async fn list(call: Call, account: AccountId, input: HolderInput) -> 
     let (users, marker) = page(users, |user| &user.name, input.marker.as_deref(), input.max_items);
     Ok(ListOutput { users: users.iter().map(UserOut::brief).collect(), is_truncated: marker.is_some(), marker })
 }
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct GroupsOutput {
-    groups: [String; 0],
-    is_truncated: bool,
-}
-
-/// `ListGroupsForUser`: groups cannot be made yet, so none; tools ask before they delete a user.
-pub(super) async fn groups(call: Call, target: HolderTarget, _: HolderInput) -> Result<GroupsOutput, ApiError> {
-    call.parts.identity.user(&target.account, &target.name)?;
-    Ok(GroupsOutput { groups: [], is_truncated: false })
-}

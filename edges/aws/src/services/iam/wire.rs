@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dormouse_identity::aws_managed::PlatformPolicy;
-use dormouse_identity::records::{ManagedPolicy, PolicyVersion, Role, User};
+use dormouse_identity::records::{Group, ManagedPolicy, PolicyVersion, Role, User};
 use dormouse_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,28 @@ impl UserOut {
     pub(super) fn whole(user: &User) -> Self {
         let permissions_boundary = boundary(user.grants.boundary.as_ref());
         Self { permissions_boundary, tags: tags_out(&user.tags), ..Self::brief(user) }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct GroupOut {
+    path: String,
+    group_name: String,
+    group_id: String,
+    arn: String,
+    create_date: u64,
+}
+
+impl GroupOut {
+    pub(super) fn of(group: &Group) -> Self {
+        Self {
+            path: group.path.clone(),
+            group_name: group.name.clone(),
+            group_id: group.id.clone(),
+            arn: group.arn(),
+            create_date: seconds(group.created),
+        }
     }
 }
 
