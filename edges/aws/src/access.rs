@@ -22,11 +22,13 @@ pub(crate) async fn authorize(call: &Call, action: &str, resource: &Resource) ->
         tracing::error!(%error, resource = resource.arn, "the policy of a resource cannot be read");
         ApiError::internal()
     })?;
+    let mut context = call.context.clone();
+    context.extend(resource.keys.clone());
     let access = Access {
         action,
         resource: &resource.arn,
         owner: &resource.account,
-        context: &call.context,
+        context: &context,
         resource_policy: policy.as_ref(),
     };
     call.parts.identity.authorize(&call.caller, &access).await.map_err(|error| refused(call.service, error))

@@ -51,12 +51,14 @@ pub struct Resource {
     pub account: AccountId,
     /// The resource's own policy as JSON.
     pub policy: Option<String>,
+    /// Condition keys of the resource and of what is asked of it: its tags, those that it is to get, a boundary.
+    pub keys: Context,
 }
 
 impl Resource {
     /// Of operations that act on no single resource of the account.
     pub fn everything(account: &AccountId) -> Self {
-        Self { arn: "*".to_owned(), account: account.clone(), policy: None }
+        Self { arn: "*".to_owned(), account: account.clone(), policy: None, keys: Context::new() }
     }
 }
 

@@ -160,4 +160,4 @@ shown_by_python!("lambda_api":
 
 shown_by_python!("iam_api": access_keys, groups, policies, query_errors, roles, users);
 
-shown_by_python!("sts_api": boundaries, grants, sessions);
+shown_by_python!("sts_api": boundaries, conditions_of_functions, conditions_of_identities, grants, sessions);

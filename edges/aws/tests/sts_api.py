@@ -5,7 +5,7 @@ import os
 import sys
 import uuid
 
-from lambda_api import ACCOUNT, client, refused
+from lambda_api import ACCOUNT, client, code, refused
 
 BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
@@ -90,6 +90,96 @@ def boundaries():
     iam.delete_role_permissions_boundary(RoleName=role)
     assert uses() == 0, uses()
     iam.delete_policy(PolicyArn=only_lists)
+
+
+def person(iam, *statements):
+    """A user with these statements; its name and the options of a client for it."""
+    name = fresh("user")
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(document(*statements)))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return name, dict(aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+
+
+def when(action, **conditions):
+    return {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": conditions}
+
+
+def conditions_of_functions():
+    iam, lam = client("iam"), client("lambda")
+    _, keys = person(
+        iam,
+        when(["lambda:InvokeFunction", "lambda:TagResource"], StringEquals={"aws:ResourceTag/Team": "a"}),
+        when("lambda:CreateFunction", StringEquals={"aws:RequestTag/team": "a"},
+             **{"ForAllValues:StringEquals": {"aws:TagKeys": ["team", "cost"]}}),
+        when("lambda:UntagResource", **{"ForAllValues:StringEquals": {"aws:TagKeys": ["cost"]}}),
+        when("iam:PassRole", StringEquals={"iam:PassedToService": "lambda.amazonaws.com",
+                                           "aws:ResourceTag/for": "functions"}))
+    mine = client("lambda", **keys)
+    role = fresh("role")
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    name = fresh("fn")
+    made = dict(FunctionName=name, Runtime="python3.11", Handler="index.handler", Role=arn, Code={"ZipFile": code()})
+    for tags in ({}, {"team": "b"}, {"team": "a", "other": "x"}):
+        with refused("AccessDeniedException", 403) as told:
+            mine.create_function(**made, Tags=tags)
+        assert "lambda:CreateFunction" in told.message, told.message
+    with refused("AccessDeniedException", 403) as told:
+        mine.create_function(**made, Tags={"team": "a"})
+    assert "iam:PassRole" in told.message, told.message
+    iam.tag_role(RoleName=role, Tags=[{"Key": "for", "Value": "functions"}])
+    arn = mine.create_function(**made, Tags={"team": "a", "cost": "1"})["FunctionArn"]
+    lam.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+    mine.invoke(FunctionName=name)
+    mine.tag_resource(Resource=arn, Tags={"cost": "2"})
+    mine.untag_resource(Resource=arn, TagKeys=["cost"])
+    with refused("AccessDeniedException", 403):
+        mine.untag_resource(Resource=arn, TagKeys=["cost", "team"])
+    lam.tag_resource(Resource=arn, Tags={"team": "b"})
+    with refused("AccessDeniedException", 403):
+        mine.invoke(FunctionName=name)
+
+
+def conditions_of_identities():
+    iam, limit = client("iam"), "arn:aws:iam::aws:policy/AdministratorAccess"
+    _, keys = person(
+        iam,
+        when(["iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"],
+             StringEquals={"iam:PermissionsBoundary": limit}),
+        when("iam:AttachRolePolicy", ArnEquals={"iam:PolicyARN": BASIC}),
+        when("iam:DeleteRole*", StringEquals={"iam:ResourceTag/owner": "me"}),
+        when("iam:TagRole", StringEquals={"aws:RequestTag/owner": "me"}),
+        when("iam:GetRole"),
+        {"Effect": "Deny", "Action": "*", "Resource": f"arn:aws:iam::{ACCOUNT}:role/Secret*"})
+    mine, role = client("iam", **keys), fresh("role")
+    trust = json.dumps(TRUST)
+    with refused("AccessDenied", 403):
+        mine.create_role(RoleName=role, AssumeRolePolicyDocument=trust)
+    with refused("AccessDenied", 403):
+        mine.create_role(RoleName=role, AssumeRolePolicyDocument=trust, PermissionsBoundary=BASIC)
+    mine.create_role(RoleName=role, AssumeRolePolicyDocument=trust, PermissionsBoundary=limit)
+    mine.put_role_policy(RoleName=role, PolicyName="i", PolicyDocument=json.dumps(allow("s3:*")))
+    with refused("AccessDenied", 403):
+        mine.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=BASIC)
+    mine.attach_role_policy(RoleName=role, PolicyArn=BASIC)
+    with refused("AccessDenied", 403):
+        mine.attach_role_policy(RoleName=role, PolicyArn=limit)
+    with refused("AccessDenied", 403):
+        mine.delete_role_policy(RoleName=role, PolicyName="i")
+    with refused("AccessDenied", 403):
+        mine.tag_role(RoleName=role, Tags=[{"Key": "owner", "Value": "you"}])
+    mine.tag_role(RoleName=role, Tags=[{"Key": "owner", "Value": "me"}])
+    mine.delete_role_policy(RoleName=role, PolicyName="i")
+    iam.delete_role_permissions_boundary(RoleName=role)
+    with refused("AccessDenied", 403):
+        mine.put_role_policy(RoleName=role, PolicyName="i", PolicyDocument=json.dumps(allow("s3:*")))
+
+    # Names are found in letters of either case; a deny is not got round by them.
+    iam.create_role(RoleName="Secret", AssumeRolePolicyDocument=trust)
+    for name in ("Secret", "SECRET", "secret"):
+        with refused("AccessDenied", 403):
+            mine.get_role(RoleName=name)
 
 
 def keys_of(found):

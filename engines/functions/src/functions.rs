@@ -61,6 +61,8 @@ pub struct Resolved {
     pub arn: FunctionArn,
     /// The resource policy as JSON; absent as long as functions have none.
     pub policy: Option<String>,
+    /// The function's tags; none when it does not exist.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// What runs at this moment, for operators.
@@ -144,9 +146,11 @@ impl Functions {
         self.engine.instances.stop_all().await;
     }
 
-    /// The ARN of a name, whether or not it exists: what a request is authorized against.
+    /// What a name leads to, whether or not it exists: what a request is authorized against. From memory.
     pub fn resolve(&self, account: &AccountId, name: &FunctionName, qualifier: Option<&Qualifier>) -> Resolved {
-        Resolved { arn: self.engine.registry.arn(account, name, qualifier.cloned()), policy: None }
+        let registry = &self.engine.registry;
+        let (arn, tags) = (registry.arn(account, name, qualifier.cloned()), registry.tags(account, name));
+        Resolved { arn, policy: None, tags }
     }
 
     /// What this host runs for a runtime; `None` when it does not know the name.

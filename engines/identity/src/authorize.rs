@@ -74,9 +74,14 @@ impl Identity {
 
     /// Whether a caller may hand a role to a service: `iam:PassRole`.
     pub async fn check_pass_role(&self, caller: &Caller, role_arn: &str, service: &str) -> Result<(), AuthorizeError> {
-        let owner = split_arn(role_arn, "role").map_or_else(|| caller.account.clone(), |(account, _)| account);
         let mut context = Context::new();
         context.set("iam:PassedToService", service);
+        let named = split_arn(role_arn, "role");
+        let role = named.as_ref().and_then(|(account, name)| self.role_entry(account, name));
+        if let Some(role) = role.filter(|role| role.arn() == role_arn) {
+            context.set_resource_tags("aws", &role.tags).set_resource_tags("iam", &role.tags);
+        }
+        let owner = named.map_or_else(|| caller.account.clone(), |(account, _)| account);
         let (action, resource_policy) = ("iam:PassRole", None);
         self.authorize(
             caller,

@@ -73,7 +73,10 @@ impl Identity {
         // Whether the role exists is told to nobody who may not assume it.
         let role = self.role_entry(&account, &name).filter(|role| role.arn() == ask.role_arn);
         let action = if ask.tags.is_empty() { &["sts:AssumeRole"][..] } else { &["sts:AssumeRole", "sts:TagSession"] };
-        let context = trust_context(&ask);
+        let mut context = trust_context(&ask);
+        if let Some(role) = &role {
+            context.set_resource_tags("aws", &role.tags).set_resource_tags("iam", &role.tags);
+        }
         for action in action {
             let trust = role.as_ref().and_then(|role| role.trust.policy(Kind::Trust));
             let access =
@@ -249,12 +252,7 @@ fn trust_context(ask: &AssumeRole) -> Context {
     if let Some(id) = &ask.external_id {
         context.set("sts:ExternalId", id.clone());
     }
-    if !ask.tags.is_empty() {
-        context.set_all("aws:TagKeys", ask.tags.iter().map(|(key, _)| key.clone()).collect());
-    }
-    for (key, value) in &ask.tags {
-        context.set(&format!("aws:RequestTag/{key}"), value.clone());
-    }
+    context.set_request_tags(ask.tags.iter().map(|(key, value)| (key, value)));
     context
 }
 

@@ -49,6 +49,15 @@ impl Registry {
         }
     }
 
+    /// The tags of a function as memory has them; none when there is no function.
+    pub(crate) fn tags(&self, account: &AccountId, name: &FunctionName) -> BTreeMap<String, String> {
+        let found = self.catalogue.get(&keyspace::function(account, name).bytes());
+        match found.as_ref().map(|found| &*found.value) {
+            Some(Entry::Function(record, _)) => record.tags.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
+
     async fn version_record(
         &self,
         account: &AccountId,

@@ -1,11 +1,14 @@
 //! What the operations act on, with the inputs that name it. Required members are checked by the model before; one that
 //! an operation does not have is empty or absent.
 
+use std::collections::BTreeMap;
+
+use dormouse_identity::policy::Context;
 use dormouse_identity::{Holder, IamError, Principal};
 use dormouse_model::AccountId;
 use serde::Deserialize;
 
-use super::wire::Tag;
+use super::wire::{Tag, tags_in};
 use crate::error::ApiError;
 use crate::operation::{Call, Resource, Target};
 
@@ -68,34 +71,48 @@ pub(super) struct HolderTarget {
     /// Empty for the account's root.
     pub(super) name: String,
     pub(super) arn: String,
+    keys: Context,
 }
 
 impl Target for HolderTarget {
     fn resource(&self) -> Resource {
-        Resource { arn: self.arn.clone(), account: self.account.clone(), policy: None }
+        Resource { arn: self.arn.clone(), account: self.account.clone(), policy: None, keys: self.keys.clone() }
     }
 }
 
 impl HolderTarget {
-    fn at(call: &Call, kind: Kind, path: &str, name: &str) -> Self {
-        let account = call.caller.account.clone();
+    /// One that is to be made.
+    fn new(call: &Call, kind: Kind, name: &str, input: &HolderInput) -> Self {
+        let (account, path) = (call.caller.account.clone(), input.path.as_deref().unwrap_or("/"));
         let arn = match kind {
             Kind::Role => format!("arn:aws:iam::{account}:role{path}{name}"),
             Kind::User => format!("arn:aws:iam::{account}:user{path}{name}"),
             Kind::Group => format!("arn:aws:iam::{account}:group{path}{name}"),
         };
-        Self { account, kind, name: name.to_owned(), arn }
+        Self { account, kind, name: name.to_owned(), arn, keys: asked(input) }
     }
 
-    /// One that may not exist; then its ARN is the one it would have without a path.
-    fn find(call: &Call, kind: Kind, name: &str) -> Self {
+    /// One that may not exist; then its ARN is the one it would have without a path. The ARN of one that does is its own:
+    /// names are found whatever the case of their letters, and a policy has them as they were given.
+    fn find(call: &Call, kind: Kind, name: &str, input: &HolderInput) -> Self {
         let (identity, account) = (&call.parts.identity, &call.caller.account);
-        let path = match kind {
-            Kind::Role => identity.role(account, name).map(|role| role.path),
-            Kind::User => identity.user(account, name).map(|user| user.path),
-            Kind::Group => identity.group(account, name).map(|group| group.path),
+        let mut target = Self::new(call, kind, name, input);
+        let arn = match kind {
+            Kind::Role => identity.role(account, name).map(|role| role.arn()),
+            Kind::User => identity.user(account, name).map(|user| user.arn()),
+            Kind::Group => identity.group(account, name).map(|group| group.arn()),
         };
-        Self::at(call, kind, path.as_deref().unwrap_or("/"), name)
+        if let (Ok(arn), Ok(tags), Ok(grants)) =
+            (arn, identity.tags_of(account, target.holder()), identity.grants_of(account, target.holder()))
+        {
+            let mut keys = known(&tags);
+            if let Some(boundary) = grants.boundary {
+                keys.set(BOUNDARY, boundary);
+            }
+            keys.extend(target.keys);
+            target = Self { arn, keys, ..target };
+        }
+        target
     }
 
     /// As the engine calls it.
@@ -113,35 +130,62 @@ impl HolderTarget {
     }
 }
 
+/// The condition key that names the boundary of a role or user, or the one that it is to get.
+const BOUNDARY: &str = "iam:PermissionsBoundary";
+
+/// Condition keys of what there is: its tags.
+fn known(tags: &BTreeMap<String, String>) -> Context {
+    let mut keys = Context::new();
+    keys.set_resource_tags("aws", tags).set_resource_tags("iam", tags);
+    keys
+}
+
+/// Condition keys of what is asked for.
+fn asked(input: &HolderInput) -> Context {
+    let mut keys = asked_tags(&input.tags, &input.tag_keys);
+    if let Some(boundary) = &input.permissions_boundary {
+        keys.set(BOUNDARY, boundary.clone());
+    }
+    if !input.policy_arn.is_empty() {
+        keys.set("iam:PolicyARN", input.policy_arn.clone());
+    }
+    keys
+}
+
+fn asked_tags(set: &[Tag], removed: &[String]) -> Context {
+    let mut keys = Context::new();
+    keys.set_request_tags(&tags_in(set.to_vec())).set_tag_keys(removed.to_vec());
+    keys
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
 pub(super) fn role(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
-    Ok(HolderTarget::find(call, Kind::Role, &input.role_name))
+    Ok(HolderTarget::find(call, Kind::Role, &input.role_name, input))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
 pub(super) fn new_role(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
-    Ok(HolderTarget::at(call, Kind::Role, input.path.as_deref().unwrap_or("/"), &input.role_name))
+    Ok(HolderTarget::new(call, Kind::Role, &input.role_name, input))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
 pub(super) fn user(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
-    Ok(HolderTarget::find(call, Kind::User, input.user_name.as_deref().unwrap_or_default()))
+    Ok(HolderTarget::find(call, Kind::User, input.user_name.as_deref().unwrap_or_default(), input))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
 pub(super) fn new_user(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
-    let name = input.user_name.as_deref().unwrap_or_default();
-    Ok(HolderTarget::at(call, Kind::User, input.path.as_deref().unwrap_or("/"), name))
+    Ok(HolderTarget::new(call, Kind::User, input.user_name.as_deref().unwrap_or_default(), input))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
 pub(super) fn group(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
-    Ok(HolderTarget::find(call, Kind::Group, &input.group_name))
+    Ok(HolderTarget::find(call, Kind::Group, &input.group_name, input))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row takes functions that may fail")]
 pub(super) fn new_group(call: &Call, input: &HolderInput) -> Result<HolderTarget, ApiError> {
-    Ok(HolderTarget::at(call, Kind::Group, input.path.as_deref().unwrap_or("/"), &input.group_name))
+    Ok(HolderTarget::new(call, Kind::Group, &input.group_name, input))
 }
 
 /// The user that is named, or else the caller, if that is a user or the root.
@@ -156,7 +200,7 @@ pub(super) fn user_or_self(call: &Call, input: &HolderInput) -> Result<HolderTar
         }
     };
     let (account, arn) = (call.caller.account.clone(), call.caller.arn.clone());
-    Ok(HolderTarget { account, kind: Kind::User, name, arn })
+    Ok(HolderTarget { account, kind: Kind::User, name, arn, keys: Context::new() })
 }
 
 /// A managed policy, of the caller's account or of the platform.
@@ -164,11 +208,12 @@ pub(super) fn user_or_self(call: &Call, input: &HolderInput) -> Result<HolderTar
 pub(super) struct PolicyTarget {
     pub(super) account: AccountId,
     pub(super) arn: String,
+    keys: Context,
 }
 
 impl Target for PolicyTarget {
     fn resource(&self) -> Resource {
-        Resource { arn: self.arn.clone(), account: self.account.clone(), policy: None }
+        Resource { arn: self.arn.clone(), account: self.account.clone(), policy: None, keys: self.keys.clone() }
     }
 }
 
@@ -176,7 +221,7 @@ impl Target for PolicyTarget {
 pub(super) fn new_policy(call: &Call, input: &PolicyInput) -> Result<PolicyTarget, ApiError> {
     let (account, path) = (call.caller.account.clone(), input.path.as_deref().unwrap_or("/"));
     let arn = format!("arn:aws:iam::{account}:policy{path}{}", input.policy_name);
-    Ok(PolicyTarget { account, arn })
+    Ok(PolicyTarget { account, arn, keys: asked_tags(&input.tags, &[]) })
 }
 
 /// Nobody sees another account's.
@@ -188,5 +233,6 @@ pub(super) fn policy(call: &Call, input: &PolicyInput) -> Result<PolicyTarget, A
     if !ours {
         return Err(IamError::NoSuchEntity(format!("Policy {arn} was not found.")).into());
     }
-    Ok(PolicyTarget { account, arn })
+    let keys = call.parts.identity.policy(&arn).map_or_else(|_| Context::new(), |policy| known(&policy.tags));
+    Ok(PolicyTarget { account, arn, keys })
 }

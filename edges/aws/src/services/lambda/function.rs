@@ -7,7 +7,7 @@ use dormouse_model::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::change::{ConfigurationMembers, asks_for_something, unsupported};
+use super::change::{ConfigurationMembers, unsupported};
 use super::target::{self, FunctionTarget, invalid};
 use super::wire::{Blob, FunctionConfiguration, Paging, page_of, revision};
 use crate::access;
@@ -23,11 +23,17 @@ pub(super) trait NamesFunction {
     fn qualifier(&self) -> Option<&str> {
         None
     }
+    /// Tags that the function is to get, where the operation gives any.
+    fn new_tags(&self) -> Option<&BTreeMap<String, String>> {
+        None
+    }
 }
 
 /// The target of operations on a whole function.
 pub(super) fn named<I: NamesFunction>(call: &Call, input: &I) -> Result<FunctionTarget, ApiError> {
-    target::find(call, input.function_name(), None)?.unqualified()
+    let mut target = target::find(call, input.function_name(), None)?.unqualified()?;
+    target.keys.set_request_tags(input.new_tags().into_iter().flatten());
+    Ok(target)
 }
 
 /// The target of operations on a function, a version or an alias.
@@ -84,26 +90,23 @@ impl NamesFunction for CreateInput {
     fn function_name(&self) -> &str {
         &self.function_name
     }
+    fn new_tags(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.tags)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Code {
     zip_file: Option<Blob>,
-    s3_bucket: Option<String>,
-    image_uri: Option<String>,
     #[serde(flatten)]
-    rest: BTreeMap<String, Value>,
+    others: BTreeMap<String, Value>,
 }
 
 impl Code {
     /// The zip, and which of the other sources the caller asked for.
     fn read(self) -> Result<(bytes::Bytes, Vec<Unsupported>), ApiError> {
-        let mut asked = Vec::new();
-        asked.extend(self.s3_bucket.filter(|text| !text.is_empty()).map(|_| Unsupported::S3Code));
-        asked.extend(self.image_uri.filter(|text| !text.is_empty()).map(|_| Unsupported::ImageUri));
-        let key = self.rest.get("SourceKMSKeyArn").filter(|key| asks_for_something(key));
-        asked.extend(key.map(|_| Unsupported::KmsKeyArn));
+        let asked = unsupported(&self.others)?;
         match self.zip_file {
             Some(_) if !asked.is_empty() => {
                 Err(invalid("Please do not provide other code parameters when providing a ZipFile."))
@@ -243,9 +246,7 @@ pub(super) async fn update_code(
     target: FunctionTarget,
     input: UpdateCodeInput,
 ) -> Result<FunctionConfiguration, ApiError> {
-    let mut refused = unsupported(&input.code.rest.iter().filter(|(name, _)| !is_source(name)).map(owned).collect())?;
-    let (zip, asked) = input.code.read()?;
-    refused.extend(asked);
+    let (zip, unsupported) = input.code.read()?;
     let command = UpdateCode {
         name: target.name().clone(),
         zip,
@@ -253,18 +254,10 @@ pub(super) async fn update_code(
         publish: input.publish,
         dry_run: input.dry_run,
         revision: revision(input.revision_id)?,
-        unsupported: refused,
+        unsupported,
     };
     let updated = call.parts.functions.update_code(target.account(), command).await?;
     Ok(FunctionConfiguration::of(updated))
-}
-
-fn is_source(name: &str) -> bool {
-    name.starts_with("S3") || name == "SourceKMSKeyArn"
-}
-
-fn owned((name, value): (&String, &Value)) -> (String, Value) {
-    (name.clone(), value.clone())
 }
 
 #[derive(Debug, Deserialize)]

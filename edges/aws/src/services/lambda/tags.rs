@@ -27,7 +27,8 @@ pub(super) fn tagged(call: &Call, input: &TagsInput) -> Result<FunctionTarget, A
         let message = format!("{arn} is not there: of the resources that take tags, this service has functions.");
         return Err(ApiError::modeled("ResourceNotFoundException", message));
     }
-    let target = target::find(call, arn, None)?;
+    let mut target = target::find(call, arn, None)?;
+    target.keys.set_request_tags(&input.tags).set_tag_keys(input.tag_keys.clone());
     target.unqualified().map_err(|_| {
         invalid("Tags on function aliases and versions are not supported. Please specify the ARN of a function.")
     })

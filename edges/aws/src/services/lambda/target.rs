@@ -1,5 +1,6 @@
 //! From the name in a request to the function that is meant.
 
+use dormouse_identity::policy::Context;
 use dormouse_model::{AccountId, FunctionArn, FunctionName, FunctionRef, Qualifier, Region, limits};
 use http::StatusCode;
 
@@ -13,6 +14,8 @@ pub struct FunctionTarget {
     pub arn: FunctionArn,
     /// Its own policy as JSON, when it has one.
     pub policy: Option<String>,
+    /// Condition keys of the function and of what is asked of it.
+    pub keys: Context,
 }
 
 impl FunctionTarget {
@@ -45,7 +48,12 @@ impl FunctionTarget {
 
 impl Target for FunctionTarget {
     fn resource(&self) -> Resource {
-        Resource { arn: self.arn.to_string(), account: self.arn.account.clone(), policy: self.policy.clone() }
+        Resource {
+            arn: self.arn.to_string(),
+            account: self.arn.account.clone(),
+            policy: self.policy.clone(),
+            keys: self.keys.clone(),
+        }
     }
 }
 
@@ -53,7 +61,9 @@ impl Target for FunctionTarget {
 pub(super) fn find(call: &Call, name: &str, qualifier: Option<&str>) -> Result<FunctionTarget, ApiError> {
     let arn = find_function(name, qualifier, &call.parts.region, &call.caller.account)?;
     let resolved = call.parts.functions.resolve(&arn.account, &arn.name, arn.qualifier.as_ref());
-    Ok(FunctionTarget { arn, policy: resolved.policy })
+    let mut keys = Context::new();
+    keys.set_resource_tags("aws", &resolved.tags);
+    Ok(FunctionTarget { arn, policy: resolved.policy, keys })
 }
 
 /// Reads a function's name as a client may write it: bare, as a partial or as a whole ARN, each with or without a

@@ -75,7 +75,7 @@ struct Assumed {
 
 impl Target for Assumed {
     fn resource(&self) -> Resource {
-        Resource { arn: self.arn.clone(), account: self.account.clone(), policy: None }
+        Resource { arn: self.arn.clone(), account: self.account.clone(), policy: None, keys: Default::default() }
     }
 }
 
