@@ -50,7 +50,7 @@ pub(super) fn give_up_rights(birth: &Birth, writable: &[PathBuf]) -> Result<(), 
     if birth.root {
         sys::drop_groups().step("leave all groups")?;
     }
-    sys::enter_namespace(birth.user_namespace.as_fd(), libc::CLONE_NEWUSER).step("enter the user namespace")?;
+    sys::enter_namespace(birth.namespaces.user.as_fd(), libc::CLONE_NEWUSER).step("enter the user namespace")?;
     sys::become_ids(INSIDE_ID).step("change the user")?;
     sys::prctl(libc::PR_SET_SECUREBITS, SECURE_BITS).step("lock the secure bits")?;
     sys::drop_bounding_set().step("empty the bounding set")?;

@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 
+use crate::spawner::Namespaces;
 use crate::wire::{self, FromInit, ToInit};
 use crate::{Exec, Mount, Plan};
 
@@ -36,8 +37,8 @@ pub(crate) struct Birth {
     pub(crate) outside_id: u32,
     /// Whether this is the host's root.
     pub(crate) root: bool,
-    /// The user namespace that the program will be in.
-    pub(crate) user_namespace: OwnedFd,
+    /// Entered while the sandbox is assembled; the user namespace last.
+    pub(crate) namespaces: Namespaces,
     /// For `/tmp`, made ahead.
     pub(crate) disk: Option<OwnedFd>,
     /// Whether `/tmp` is a disk image when none was made ahead; memory otherwise.
@@ -66,7 +67,8 @@ impl<T, E: Display> Step<T> for Result<T, E> {
 
 /// Runs a sandbox to its end, in the process that was cloned for it.
 pub(crate) fn main(birth: Birth) -> ! {
-    let mut keep = vec![birth.socket.as_raw_fd(), birth.user_namespace.as_raw_fd()];
+    let mut keep = vec![birth.socket.as_raw_fd(), birth.namespaces.user.as_raw_fd()];
+    keep.extend(birth.namespaces.others.iter().map(|(namespace, _)| namespace.as_raw_fd()));
     keep.extend(birth.disk.iter().map(AsRawFd::as_raw_fd));
     keep.extend(birth.entrances.iter().map(AsRawFd::as_raw_fd));
     crate::sys::close_all_but(keep);

@@ -36,11 +36,11 @@ pub(super) fn prepare(birth: &Birth) -> Result<Made, Failure> {
     }
     // Survives every change of rights; the host's killer takes sandboxes before the node.
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
-    let namespaces =
-        libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET | libc::CLONE_NEWCGROUP;
-    crate::sys::unshare(namespaces).step("make namespaces")?;
+    for (namespace, kind) in &birth.namespaces.others {
+        crate::sys::enter_namespace(namespace.as_fd(), *kind).step("enter a namespace")?;
+    }
+    crate::sys::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP).step("make namespaces")?;
     rustix::system::sethostname(birth.plan.hostname.as_bytes()).step("set the host name")?;
-    net::loopback_up().step("bring the loopback up")?;
     net::add_local_ranges(&birth.plan.local_ranges).step("route local ranges")?;
     private_mounts()?;
 

@@ -6,7 +6,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::fs::{Mode, OFlags};
 
 use super::outside_id;
-use super::uids::Slots;
+use super::place::{Place, Places};
 use crate::cgroup::{Meters, SandboxCgroup};
 use crate::init::{self, Birth, Failure, Step};
 use crate::running::Usage;
@@ -30,16 +30,9 @@ pub(super) struct Sandboxes {
     socket: OwnedFd,
     tmp_on_disk: bool,
     events: OwnedFd,
-    slots: Slots,
-    ahead: Option<Place>,
+    places: Places,
     alive: HashMap<u64, Alive>,
     leaving: Vec<Leaving>,
-}
-
-/// What a sandbox is made for: an id outside, and the user namespace that leads to it.
-struct Place {
-    slot: u32,
-    user_namespace: OwnedFd,
 }
 
 struct Alive {
@@ -64,8 +57,8 @@ impl Sandboxes {
     pub(super) fn new(setup: Setup, socket: OwnedFd, tmp_on_disk: bool) -> Result<Self, Failure> {
         let events = epoll::create(epoll::CreateFlags::CLOEXEC).step("make an event queue")?;
         epoll::add(&events, &socket, epoll::EventData::new_u64(NODE), epoll::EventFlags::IN).step("watch the node")?;
-        let slots = Slots::new(setup.uid_count);
-        Ok(Self { setup, socket, tmp_on_disk, events, slots, ahead: None, alive: HashMap::new(), leaving: Vec::new() })
+        let places = Places::new(&setup);
+        Ok(Self { setup, socket, tmp_on_disk, events, places, alive: HashMap::new(), leaving: Vec::new() })
     }
 
     /// Until the node is gone and everything with it.
@@ -73,19 +66,18 @@ impl Sandboxes {
         let mut node_lives = true;
         let mut batch = Vec::with_capacity(64);
         while node_lives || !self.alive.is_empty() || !self.leaving.is_empty() {
-            let pause = match (self.leaving.is_empty(), &self.ahead) {
-                (false, _) => Some(&REMOVAL_PAUSE),
-                (true, None) if node_lives && self.slots.any() => Some(&AHEAD_PAUSE),
-                _ => None,
+            let wants_place = node_lives && self.places.wants();
+            let pause = match self.leaving.is_empty() {
+                false => Some(&REMOVAL_PAUSE),
+                true => wants_place.then_some(&AHEAD_PAUSE),
             };
             batch.clear();
             match epoll::wait(&self.events, rustix::buffer::spare_capacity(&mut batch), pause) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error).step("wait"),
             }
-            if batch.is_empty() && self.leaving.is_empty() && node_lives && self.ahead.is_none() {
-                // Who needs it and finds none is told why.
-                self.ahead = self.place().ok();
+            if batch.is_empty() && self.leaving.is_empty() && wants_place {
+                self.places.make_ahead(&self.setup);
             }
             for event in &batch {
                 let number = event.data.u64();
@@ -135,22 +127,11 @@ impl Sandboxes {
         let _ = wire::send(&self.socket, message, fds);
     }
 
-    fn place(&mut self) -> Result<Place, Failure> {
-        let slot = self.slots.take().ok_or("every user id is taken by a live sandbox").step("make a sandbox")?;
-        match init::make_user_namespace(outside_id(&self.setup, slot)) {
-            Ok(user_namespace) => Ok(Place { slot, user_namespace }),
-            Err(failure) => {
-                self.slots.give_back(slot);
-                Err(failure)
-            }
-        }
-    }
-
     fn make(&mut self, id: u64, plan: Plan, socket: OwnedFd, disk: Option<OwnedFd>) -> Result<(), Failure> {
-        let place = self.ahead.take().map_or_else(|| self.place(), Ok)?;
+        let place = self.places.take(&self.setup)?;
         let slot = place.slot;
         let cgroup =
-            self.setup.cgroups.make(&plan).step("make the cgroup").inspect_err(|_| self.slots.give_back(slot))?;
+            self.setup.cgroups.make(&plan).step("make the cgroup").inspect_err(|_| self.places.give_back(slot))?;
         match self.clone_init(plan, socket, disk, cgroup.as_ref(), place) {
             Ok((pid, pidfd)) => {
                 let oom_signal = cgroup.as_ref().and_then(SandboxCgroup::oom_signal);
@@ -171,7 +152,7 @@ impl Sandboxes {
                 Ok(())
             }
             Err(failure) => {
-                self.slots.give_back(slot);
+                self.places.give_back(slot);
                 if let Some(cgroup) = cgroup {
                     cgroup.remove();
                 }
@@ -208,7 +189,7 @@ impl Sandboxes {
                 state_dir: self.setup.state_dir.clone(),
                 outside_id: outside_id(&self.setup, place.slot),
                 root: self.setup.root,
-                user_namespace: place.user_namespace,
+                namespaces: place.namespaces,
                 disk,
                 tmp_on_disk: self.tmp_on_disk,
                 memory_is_limited: cgroup.is_some_and(SandboxCgroup::limits_memory),
@@ -256,7 +237,7 @@ impl Sandboxes {
         let Some(sandbox) = self.alive.remove(&id) else { return };
         let _ = epoll::delete(&self.events, &sandbox.pidfd);
         sys::reap(sandbox.pid, true);
-        self.slots.give_back(sandbox.slot);
+        self.places.give_back(sandbox.slot);
         let Some(cgroup) = sandbox.cgroup else {
             let out_of_memory = sandbox.out_of_memory;
             return self.tell(&FromSpawner::Gone { id, out_of_memory, cpu_ns: 0, memory_peak_bytes: 0 }, &[]);

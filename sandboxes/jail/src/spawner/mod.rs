@@ -4,6 +4,7 @@
 //! up after it; the sandbox itself talks to the node directly. When the node's socket closes it ends everything.
 
 mod live;
+mod place;
 mod probe;
 mod uids;
 
@@ -12,6 +13,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use crate::init::{Failure, Step};
 use crate::sys;
 use crate::wire::{self, FromSpawner, Setup, ToSpawner};
+
+pub(crate) use place::Namespaces;
 
 /// Serves the node on standard input, a socket, until it closes; then ends everything and exits. To be called first
 /// thing in `main`, before any thread is started.
