@@ -6,7 +6,6 @@
 "use strict";
 
 const fs = require("node:fs");
-const net = require("node:net");
 const path = require("node:path");
 
 const CHANNEL = 3;
@@ -17,17 +16,21 @@ const READ_BYTES = 65536;
 
 const nap = new Int32Array(new SharedArrayBuffer(4));
 
-function writeAll(fd, bytes) {
-  let at = 0;
-  while (at < bytes.length) {
+/** Reads or writes, and again while a descriptor that does not block says that it would. The node is never far behind. */
+function patiently(move) {
+  for (;;) {
     try {
-      at += fs.writeSync(fd, bytes, at, bytes.length - at);
+      return move();
     } catch (error) {
       if (error.code !== "EAGAIN") throw error;
-      // The reader is the node; it is never far behind.
       Atomics.wait(nap, 0, 0, 1);
     }
   }
+}
+
+function writeAll(fd, bytes) {
+  let at = 0;
+  while (at < bytes.length) at += patiently(() => fs.writeSync(fd, bytes, at, bytes.length - at));
 }
 
 function frame(kind, head, body) {
@@ -219,7 +222,9 @@ function renamed(name, error) {
 // ---------------------------------------------------------------- one invocation
 
 let handler;
-let channel;
+let initialized = false;
+/** Open from the first answer on. */
+let channel = null;
 /** Called with nothing left in the event loop, while an invocation waits for its callback. */
 let whenIdle = null;
 /** Fails the invocation in progress; absent between invocations. */
@@ -237,7 +242,8 @@ function answered() {
   whenIdle = null;
   failCurrent = null;
   currentId = undefined;
-  channel.ref();
+  if (channel) channel.ref();
+  else setImmediate(openChannel);
 }
 
 function respond(id, result) {
@@ -286,7 +292,7 @@ function invoke(head, payload) {
   if (traceId) process.env._X_AMZN_TRACE_ID = traceId;
   else delete process.env._X_AMZN_TRACE_ID;
   // With the channel out of the count, an empty event loop says that the handler waits for nothing any more.
-  channel.unref();
+  channel?.unref();
   let over = false;
   const finish = (error, result) => {
     if (over) return;
@@ -356,6 +362,41 @@ function onRead(count, bytes) {
   return take(whole.length, whole);
 }
 
+function openChannel() {
+  const net = require("node:net");
+  channel = new net.Socket({
+    fd: CHANNEL,
+    readable: true,
+    writable: false,
+    onread: { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback: onRead },
+  });
+  const gone = () => process.exit(0);
+  channel.on("end", gone);
+  channel.on("error", gone);
+}
+
+/**
+ * The first event, read without the event loop. It is at hand when an instance is started for a call, and `net`, which
+ * takes longer to load than everything else here, is loaded behind the first answer.
+ */
+function readFirst() {
+  const sizes = readExactly(9);
+  const headBytes = sizes.readUInt32LE(1);
+  const bytes = readExactly(headBytes + sizes.readUInt32LE(5));
+  invoke(bytes.toString("utf8", 0, headBytes), bytes.toString("utf8", headBytes));
+}
+
+function readExactly(count) {
+  const bytes = Buffer.allocUnsafe(count);
+  let at = 0;
+  while (at < count) {
+    const got = patiently(() => fs.readSync(CHANNEL, bytes, at, count - at, null));
+    if (got === 0) process.exit(0);
+    at += got;
+  }
+  return bytes;
+}
+
 // ---------------------------------------------------------------- start
 
 /** The code cannot go on: answer what is asked, and leave. */
@@ -363,7 +404,7 @@ function leave(error, status) {
   const told = describe(error);
   logError(error?.name === "Runtime.UnhandledPromiseRejection" ? "Unhandled Promise Rejection" : "Uncaught Exception", told);
   if (failCurrent) frame("L", `${currentId}\n${told.errorType}`, stringify(told));
-  else if (!channel) frame("I", told.errorType, stringify(told));
+  else if (!initialized) frame("I", told.errorType, stringify(told));
   process.exit(status);
 }
 
@@ -386,16 +427,11 @@ async function start() {
   } catch (error) {
     return leave(error ?? fault("Error", "the module threw nothing"), 1);
   }
-  channel = new net.Socket({
-    fd: CHANNEL,
-    readable: true,
-    writable: false,
-    onread: { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback: onRead },
-  });
-  const gone = () => process.exit(0);
-  channel.on("end", gone);
-  channel.on("error", gone);
+  initialized = true;
   frame("N", "", "");
+  // What the module has begun gets its turn first.
+  if (process.env.AWS_LAMBDA_INITIALIZATION_TYPE === "on-demand") setImmediate(readFirst);
+  else openChannel();
 }
 
 process.argv.length = 1;
