@@ -29,6 +29,7 @@ mod seal;
 mod session_token;
 pub mod sigv4;
 pub mod sts;
+mod trusted;
 pub mod users;
 
 pub use audit::{AuditRecord, AuditSink, FileAudit};

@@ -20,7 +20,7 @@ use dormouse_layers::{Key, KeyRange};
 use dormouse_model::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Kind, Policy};
+use crate::policy::{Kind, MalformedPolicy, Policy};
 
 /// The first part of every key.
 pub(crate) const KEYSPACE: &str = "identity";
@@ -176,6 +176,10 @@ pub struct Role {
     pub created: Timestamp,
     /// Who may assume it.
     pub trust: PolicyText,
+    /// The unique ids that the users, roles and sessions had which `trust` names, by ARN, when it was saved. Roles of
+    /// before there were such ids have none, and trust whoever has the name.
+    #[serde(default)]
+    pub trusted: BTreeMap<String, String>,
     /// For people.
     pub description: Option<String>,
     /// The longest session that may be asked for, in seconds.
@@ -241,6 +245,11 @@ impl Role {
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:role{}{}", self.account, self.path, self.name)
     }
+
+    /// Who may assume it; none when that cannot be read.
+    pub(crate) fn trust_policy(&self) -> Option<&Policy> {
+        self.trust.parsed_by(|text| Policy::parse(text, Kind::Trust).map(|policy| policy.bind(&self.trusted)))
+    }
 }
 
 impl Group {
@@ -273,7 +282,11 @@ impl PolicyText {
 
     /// The document taken apart; none when it cannot be read as that kind. A text is of one kind all its life.
     pub(crate) fn policy(&self, kind: Kind) -> Option<&Policy> {
-        self.parsed.get_or_init(|| Policy::parse(&self.text, kind).ok()).as_ref()
+        self.parsed_by(|text| Policy::parse(text, kind))
+    }
+
+    fn parsed_by(&self, parse: impl FnOnce(&str) -> Result<Policy, MalformedPolicy>) -> Option<&Policy> {
+        self.parsed.get_or_init(|| parse(&self.text).ok()).as_ref()
     }
 }
 

@@ -48,7 +48,8 @@ pub struct RoleUpdate {
 }
 
 impl RoleUpdate {
-    fn check(&self) -> Result<(), IamError> {
+    /// Gives the trust policy, if there is one, taken apart.
+    fn check(&self) -> Result<Option<Policy>, IamError> {
         self.description.as_deref().map_or(Ok(()), names::description)?;
         if let Some(secs) = self.max_session_secs.filter(|secs| !MAX_SESSION_SECS.contains(secs)) {
             let (least, most) = (MAX_SESSION_SECS.start(), MAX_SESSION_SECS.end());
@@ -56,16 +57,15 @@ impl RoleUpdate {
                 "MaxSessionDuration takes {least} to {most} seconds, not {secs}"
             )));
         }
-        self.trust.as_deref().map_or(Ok(()), check_trust)
+        self.trust.as_deref().map(check_trust).transpose()
     }
 }
 
-fn check_trust(text: &str) -> Result<(), IamError> {
+fn check_trust(text: &str) -> Result<Policy, IamError> {
     if text.chars().filter(|c| !c.is_whitespace()).count() > TRUST_POLICY_CHARS {
         return Err(IamError::LimitExceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_POLICY_CHARS}")));
     }
-    Policy::parse(text, Kind::Trust)?;
-    Ok(())
+    Ok(Policy::parse(text, Kind::Trust)?)
 }
 
 impl Identity {
@@ -79,7 +79,7 @@ impl Identity {
             max_session_secs: new.max_session_secs,
             trust: Some(new.trust.clone()),
         };
-        said.check()?;
+        let trusted = self.trusted_by(said.check()?.as_ref()).await?;
         if self.list_roles(account, "/").len() >= ROLES {
             return Err(IamError::LimitExceeded(format!("Cannot exceed quota for RolesPerAccount: {ROLES}")));
         }
@@ -90,6 +90,7 @@ impl Identity {
             account: account.clone(),
             created: self.clock.now(),
             trust: new.trust.into(),
+            trusted,
             description: new.description,
             max_session_secs: new.max_session_secs.unwrap_or(*MAX_SESSION_SECS.start()),
             grants: Grants { boundary: new.boundary.clone(), ..Grants::default() },
@@ -113,7 +114,7 @@ impl Identity {
 
     /// Changes a role.
     pub async fn update_role(&self, account: &AccountId, name: &str, update: RoleUpdate) -> Result<Role, IamError> {
-        update.check()?;
+        let trusted = self.trusted_by(update.check()?.as_ref()).await?;
         self.catalogue
             .transact(Reads::new().get(role_key(account, name)), |answers| {
                 let mut role = answers.one::<Role>()?.ok_or_else(|| no_role(name))?;
@@ -125,6 +126,7 @@ impl Identity {
                 }
                 if let Some(trust) = &update.trust {
                     role.value.trust = trust.clone().into();
+                    role.value.trusted.clone_from(&trusted);
                 }
                 let mut change = Change::new();
                 change.update(role_key(account, name), &role)?;

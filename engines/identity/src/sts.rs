@@ -78,7 +78,7 @@ impl Identity {
             context.set_resource_tags("aws", &role.tags).set_resource_tags("iam", &role.tags);
         }
         for action in action {
-            let trust = role.as_ref().and_then(|role| role.trust.policy(Kind::Trust));
+            let trust = role.as_ref().and_then(|role| role.trust_policy());
             let access =
                 Access { action, resource: &ask.role_arn, owner: &account, context: &context, resource_policy: trust };
             let refused = || IamError::Denied(denied(caller, &access, None));
@@ -203,7 +203,7 @@ impl Identity {
     }
 
     fn trusts(&self, role: &Role, arn: &str, service: &str) -> bool {
-        let Some(trust) = role.trust.policy(Kind::Trust).filter(|_| role.arn() == arn) else { return false };
+        let Some(trust) = role.trust_policy().filter(|_| role.arn() == arn) else { return false };
         let caller = Caller::service(service, role.account.clone());
         let mut context = Context::new();
         context.set("aws:SourceAccount", role.account.as_str());

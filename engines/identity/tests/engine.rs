@@ -314,6 +314,49 @@ async fn roles_are_assumed_by_whom_they_trust() {
 }
 
 #[tokio::test]
+async fn whoever_takes_the_name_of_one_that_is_trusted_is_not() {
+    let world = world().await;
+    let (ours, identity) = (account(OURS), &world.identity);
+    let ann = world.user("ann").await;
+    let (trusts_ann, by_root) = (trusts("arn:aws:iam::000000000000:user/ann"), trusts(OURS));
+    let target = world.role(OURS, "target", &trusts_ann).await;
+    let middle = world.role(OURS, "middle", &by_root).await;
+    let for_role = world.role(OURS, "for-role", &trusts(&middle)).await;
+    let for_session =
+        world.role(OURS, "for-session", &trusts("arn:aws:sts::000000000000:assumed-role/middle/work")).await;
+    let session = world.assume(&world.root, &middle).await.expect("root");
+    for role in [&for_role, &for_session] {
+        world.assume(&session, role).await.expect("the role and its session are trusted");
+    }
+    assert!(world.assume(&ann, &target).await.is_ok());
+    let shown = |name: &str| identity.shown_trust(&identity.role(&ours, name).expect("there"));
+    assert_eq!(shown("target"), trusts_ann);
+
+    let id = identity.user(&ours, "ann").expect("there").id;
+    identity.delete_access_key(&ours, Some("ann"), &ann.access_key_id).await.expect("deleted");
+    identity.delete_holder(&ours, Holder::User("ann")).await.expect("deleted");
+    assert!(shown("target").contains(&format!("\"AWS\":\"{id}\"")), "{}", shown("target"));
+    let other_ann = world.user("ann").await;
+    assert!(matches!(world.assume(&other_ann, &target).await, Err(IamError::Denied(_))));
+    let update = RoleUpdate { trust: Some(trusts_ann.clone()), ..RoleUpdate::default() };
+    identity.update_role(&ours, "target", update).await.expect("saved again");
+    assert!(world.assume(&other_ann, &target).await.is_ok());
+    assert_eq!(shown("target"), trusts_ann);
+
+    identity.delete_holder(&ours, Holder::Role("middle")).await.expect("deleted");
+    world.role(OURS, "middle", &by_root).await;
+    let session = world.assume(&world.root, &middle).await.expect("root");
+    for role in [&for_role, &for_session] {
+        assert!(matches!(world.assume(&session, role).await, Err(IamError::Denied(_))), "{role}");
+    }
+    for nobody in ["arn:aws:iam::000000000000:user/nobody", "arn:aws:sts::000000000000:assumed-role/nobody/x"] {
+        let update = RoleUpdate { trust: Some(trusts(nobody)), ..RoleUpdate::default() };
+        let error = identity.update_role(&ours, "target", update).await.expect_err("nobody has that name");
+        assert_eq!(error.to_string(), format!("Invalid principal in policy: \"AWS\":\"{nobody}\""));
+    }
+}
+
+#[tokio::test]
 async fn across_accounts_a_role_needs_trust_and_permission() {
     let world = world().await;
     world.identity.create_account(&account(THEIRS), "them").await.expect("an account");

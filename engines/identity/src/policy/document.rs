@@ -1,5 +1,7 @@
 //! Reading and checking policy documents.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::condition::Condition;
@@ -136,6 +138,43 @@ impl Policy {
             read.push(Statement::parse(statement, kind, variables)?);
         }
         Ok(Self { statements: read })
+    }
+}
+
+impl Policy {
+    /// The ARNs of the users, roles and sessions that it names.
+    pub(crate) fn named_arns(&self) -> impl Iterator<Item = &str> {
+        self.statements.iter().flat_map(|statement| statement.principals.iter().flat_map(Principals::named)).filter_map(
+            |named| match named {
+                Named::Arn(arn) => Some(arn.as_str()),
+                _ => None,
+            },
+        )
+    }
+
+    /// Means by an ARN only whoever has the unique id that is given for it. An ARN without one stays as it is.
+    pub(crate) fn bind(mut self, ids: &BTreeMap<String, String>) -> Self {
+        let principals = self.statements.iter_mut().filter_map(|statement| statement.principals.as_mut());
+        for named in principals.flat_map(Principals::named_mut) {
+            if let Named::Arn(arn) = named
+                && let Some(id) = ids.get(arn)
+            {
+                *named = Named::Id(id.clone());
+            }
+        }
+        self
+    }
+}
+
+impl Principals {
+    fn named(&self) -> &[Named] {
+        let (Self::Of(named) | Self::AllBut(named)) = self;
+        named
+    }
+
+    fn named_mut(&mut self) -> &mut [Named] {
+        let (Self::Of(named) | Self::AllBut(named)) = self;
+        named
     }
 }
 

@@ -12,8 +12,10 @@ pub(super) enum Named {
     Everyone,
     /// An account, by its number or its root's ARN: it may pass the right on by policies of its own.
     Account(String),
-    /// A user, a role or one session of a role.
+    /// A user, a role or one session of a role, by its ARN.
     Arn(String),
+    /// The same by its unique id, so that whoever has the name later is not meant; a session as `ROLE ID:SESSION`.
+    Id(String),
     /// Such as `lambda.amazonaws.com`.
     Service(String),
     /// An identity provider or a canonical user: kept, never matched.
@@ -96,6 +98,8 @@ fn cover(named: &Named, caller: &Caller) -> Cover {
         }
         (Named::Arn(arn), Who::Role { arn: role, .. }) => *arn == caller.arn || arn == role,
         (Named::Arn(arn), Who::User { .. }) => *arn == caller.arn,
+        (Named::Id(id), Who::Role { id: role, .. }) => *id == caller.user_id || id == role,
+        (Named::Id(id), Who::User { id: user, .. }) => id == user,
         (Named::Service(service), Who::Service(name)) => service == name,
         _ => false,
     };

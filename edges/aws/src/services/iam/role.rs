@@ -27,13 +27,13 @@ pub(super) async fn create(call: Call, target: HolderTarget, input: HolderInput)
         tags: tags_in(input.tags),
     };
     let role = call.parts.identity.create_role(&target.account, new).await?;
-    Ok(RoleOutput { role: RoleOut::whole(&role) })
+    Ok(RoleOutput { role: RoleOut::whole(&call.parts.identity, &role) })
 }
 
 /// `GetRole`.
 pub(super) async fn get(call: Call, target: HolderTarget, _: HolderInput) -> Result<RoleOutput, ApiError> {
     let role = call.parts.identity.role(&target.account, &target.name)?;
-    Ok(RoleOutput { role: RoleOut::whole(&role) })
+    Ok(RoleOutput { role: RoleOut::whole(&call.parts.identity, &role) })
 }
 
 #[derive(Debug, Serialize)]
@@ -49,7 +49,8 @@ pub(super) struct ListOutput {
 pub(super) async fn list(call: Call, account: AccountId, input: HolderInput) -> Result<ListOutput, ApiError> {
     let roles = call.parts.identity.list_roles(&account, input.path_prefix.as_deref().unwrap_or("/"));
     let (roles, marker) = page(roles, |role| &role.name, input.marker.as_deref(), input.max_items);
-    Ok(ListOutput { roles: roles.iter().map(RoleOut::brief).collect(), is_truncated: marker.is_some(), marker })
+    let roles = roles.iter().map(|role| RoleOut::brief(&call.parts.identity, role)).collect();
+    Ok(ListOutput { roles, is_truncated: marker.is_some(), marker })
 }
 
 /// `UpdateRole`.
@@ -68,7 +69,7 @@ pub(super) async fn update_description(
 ) -> Result<RoleOutput, ApiError> {
     let update = RoleUpdate { description: input.description, ..RoleUpdate::default() };
     let role = call.parts.identity.update_role(&target.account, &target.name, update).await?;
-    Ok(RoleOutput { role: RoleOut::whole(&role) })
+    Ok(RoleOutput { role: RoleOut::whole(&call.parts.identity, &role) })
 }
 
 /// `UpdateAssumeRolePolicy`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dormouse_identity::Identity;
 use dormouse_identity::aws_managed::PlatformPolicy;
 use dormouse_identity::records::{Group, ManagedPolicy, PolicyVersion, Role, User};
 use dormouse_model::Timestamp;
@@ -69,14 +70,14 @@ pub(super) struct RoleOut {
 
 impl RoleOut {
     /// As lists have it: without boundary and tags.
-    pub(super) fn brief(role: &Role) -> Self {
+    pub(super) fn brief(identity: &Identity, role: &Role) -> Self {
         Self {
             path: role.path.clone(),
             role_name: role.name.clone(),
             role_id: role.id.clone(),
             arn: role.arn(),
             create_date: seconds(role.created),
-            assume_role_policy_document: encoded(role.trust.as_str()),
+            assume_role_policy_document: encoded(&identity.shown_trust(role)),
             description: role.description.clone(),
             max_session_duration: role.max_session_secs,
             permissions_boundary: None,
@@ -84,9 +85,9 @@ impl RoleOut {
         }
     }
 
-    pub(super) fn whole(role: &Role) -> Self {
+    pub(super) fn whole(identity: &Identity, role: &Role) -> Self {
         let permissions_boundary = boundary(role.grants.boundary.as_ref());
-        Self { permissions_boundary, tags: tags_out(&role.tags), ..Self::brief(role) }
+        Self { permissions_boundary, tags: tags_out(&role.tags), ..Self::brief(identity, role) }
     }
 }
 
