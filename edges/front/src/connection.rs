@@ -17,8 +17,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::front::Stage;
-use crate::guard::Guard;
+use crate::guard::{Guard, Refused};
 use crate::pace::{Pace, Phase};
+use crate::refusal::Refusals;
 use crate::room::BodyRoom;
 use crate::{FrontSettings, Peer, REQUEST_ID_HEADER, Request, RequestBody, Response, SurfaceKind, Surfaces};
 use crate::{response, surface_of};
@@ -26,6 +27,7 @@ use crate::{response, surface_of};
 /// What all connections share.
 pub(crate) struct Serving {
     pub(crate) settings: Arc<FrontSettings>,
+    pub(crate) refusals: Arc<Refusals>,
     room: Arc<BodyRoom>,
     surfaces: Surfaces,
     clock: Arc<dyn Clock>,
@@ -60,6 +62,7 @@ impl Serving {
         });
         let (open, accepted) = (metrics.gauge(&names::CONNECTIONS), metrics.counter(&names::CONNECTIONS_ACCEPTED));
         Self {
+            refusals: Arc::new(Refusals::new()),
             room: Arc::new(BodyRoom::new(&settings)),
             settings: Arc::new(settings),
             surfaces,
@@ -100,7 +103,8 @@ where
     serving.open[kind].change(1);
     let _open = Open(&serving.open[kind]);
     let pace = Arc::new(Pace::new(Instant::now()));
-    let guard = Guard::new(stream, Arc::clone(&serving.settings), Arc::clone(&pace));
+    let refused = Refused::new(Arc::clone(&serving.refusals), peer.clone());
+    let guard = Guard::new(stream, Arc::clone(&serving.settings), Arc::clone(&pace), refused);
     let (mut draining, mut cut) = (stage.clone(), stage.clone());
     let own = Arc::new(Connection { serving: Arc::clone(&serving), peer, tls, pace: Arc::clone(&pace), stage });
     let service = service_fn(move |request| {

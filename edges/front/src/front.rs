@@ -16,10 +16,6 @@ use crate::{FrontError, FrontSettings, Peer, Surfaces, TlsSettings};
 
 /// How long to let connections end when the process has no file descriptor left for the next.
 const OUT_OF_FILES: Duration = Duration::from_millis(50);
-/// What a connection is told that is one too many.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
-    content-type: application/json\r\ncontent-length: 74\r\n\r\n\
-    {\"message\":\"This node has as many connections as it may. Try again soon.\"}";
 
 /// How far the front door is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,7 +153,8 @@ impl Front {
         self.shared.refused_full.inc();
         if self.shared.tls.is_none() {
             // Into an empty socket buffer: it does not wait. Who has gone need not be told.
-            let _ = stream.try_write(FULL);
+            let answer = self.shared.serving.refusals.answer(http::StatusCode::SERVICE_UNAVAILABLE, &peer);
+            let _ = stream.try_write(&answer);
             let _ = futures_util::FutureExt::now_or_never(stream.shutdown());
         }
     }
@@ -211,17 +208,5 @@ async fn rest_after(error: &io::Error) {
     if !aborted {
         tracing::warn!(%error, "connections cannot be accepted");
         tokio::time::sleep(OUT_OF_FILES).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_refusal_announces_its_length() {
-        let text = std::str::from_utf8(FULL).expect("text");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.ends_with(&format!("content-length: {}", body.len())), "the body has {} bytes", body.len());
     }
 }

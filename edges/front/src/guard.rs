@@ -1,4 +1,5 @@
-//! The stream under a connection: ends it when the client is too slow, or when it is idle in a drain.
+//! The stream under a connection: ends it when the client is too slow, or when it is idle in a drain, and writes our own
+//! refusals in the place of hyper's.
 
 use std::future::Future;
 use std::io;
@@ -7,21 +8,63 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::FrontSettings;
+use crate::Peer;
 use crate::pace::{Pace, Phase};
+use crate::refusal::Refusals;
 
 /// A client that still sends when we have answered would lose the answer to a reset, if we closed at once. So we read on,
 /// for no more than this.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 8 << 20;
 
+/// What is no request that a surface could be asked for, hyper answers by itself with a bare head: the status is the same
+/// in the answer that goes out instead.
+pub(crate) struct Refused {
+    refusals: Arc<Refusals>,
+    peer: Peer,
+    /// The answer, and how much of it is out.
+    answer: Option<(Vec<u8>, usize)>,
+}
+
+impl Refused {
+    pub(crate) fn new(refusals: Arc<Refusals>, peer: Peer) -> Self {
+        Self { refusals, peer, answer: None }
+    }
+
+    /// Writes all of the answer in the place of a head, which counts as written then.
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        head: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let (refusals, peer) = (&self.refusals, &self.peer);
+        let (answer, out) = self.answer.get_or_insert_with(|| (refusals.answer(status_of(head), peer), 0));
+        while *out < answer.len() {
+            match ready!(Pin::new(&mut *stream).poll_write(cx, &answer[*out..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => *out += written,
+            }
+        }
+        Poll::Ready(Ok(head.len()))
+    }
+}
+
+/// The status in `HTTP/1.1 400 Bad Request`.
+fn status_of(head: &[u8]) -> StatusCode {
+    head.get(9..12).and_then(|digits| StatusCode::from_bytes(digits).ok()).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
 pub(crate) struct Guard<S> {
     stream: S,
     settings: Arc<FrontSettings>,
     pace: Arc<Pace>,
+    refused: Refused,
     /// Fires no later than the deadline that applies; it may fire too early, and is then set anew. So a request that
     /// follows another touches no timer.
     read_timer: Option<Pin<Box<Sleep>>>,
@@ -31,8 +74,8 @@ pub(crate) struct Guard<S> {
 }
 
 impl<S> Guard<S> {
-    pub(crate) fn new(stream: S, settings: Arc<FrontSettings>, pace: Arc<Pace>) -> Self {
-        Self { stream, settings, pace, read_timer: None, write_timer: None, linger: None }
+    pub(crate) fn new(stream: S, settings: Arc<FrontSettings>, pace: Arc<Pace>, refused: Refused) -> Self {
+        Self { stream, settings, pace, refused, read_timer: None, write_timer: None, linger: None }
     }
 
     /// Ready when the client has run out of time for what we wait for.
@@ -97,7 +140,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let wrote = Pin::new(&mut this.stream).poll_write(cx, buf);
+        let wrote = if this.pace.is_answering() {
+            Pin::new(&mut this.stream).poll_write(cx, buf)
+        } else {
+            this.refused.poll_write(&mut this.stream, cx, buf)
+        };
         this.watch_write(cx, wrote)
     }
 
@@ -106,6 +153,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if !self.pace.is_answering() {
+            let head = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+            return self.poll_write(cx, head);
+        }
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.watch_write(cx, wrote)
@@ -118,6 +169,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            this.pace.flushed();
+        }
         this.watch_write(cx, flushed)
     }
 

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! What is bounded here, each by a name in [`FrontSettings`]: connections, the size of a header, how long a header may
-//! take, how slow a body may be sent or an answer be read, the memory of large bodies together, how long a connection may be idle, and how long a drain takes.
-//! Nothing here knows what a request means.
+//! take, how slow a body may be sent or an answer be read, the memory of large bodies together, how long a connection may
+//! be idle, and how long a drain takes. Nothing here knows what a request means.
 
 mod body;
 mod connection;
@@ -17,6 +17,7 @@ mod front;
 mod guard;
 mod listen;
 mod pace;
+mod refusal;
 mod request;
 mod response;
 mod room;
@@ -33,5 +34,5 @@ pub use response::{Gone, Response, ResponseBody, ResponseSender, response};
 pub use settings::{FrontSettings, TlsSettings};
 pub use surface::{Surface, SurfaceKind, Surfaces, surface_of};
 
-/// The header that carries the request id in every answer of a surface.
+/// The header that carries the request id in every answer.
 pub const REQUEST_ID_HEADER: &str = "x-amzn-requestid";

@@ -23,6 +23,8 @@ pub(crate) struct Pace {
     start: Instant,
     /// The phase, and in milliseconds after `start` when it began.
     phase: AtomicU64,
+    /// A request was handed to a surface, and its answer is not yet with the client's end of the connection.
+    answering: AtomicBool,
     /// A body was given up before its end: the client may still be sending.
     unread: AtomicBool,
     draining: AtomicBool,
@@ -30,12 +32,21 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { start: now, phase: AtomicU64::new(0), unread: AtomicBool::new(false), draining: AtomicBool::new(false) }
+        Self {
+            start: now,
+            phase: AtomicU64::new(0),
+            answering: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn enter(&self, phase: Phase, now: Instant) {
         let millis = u64::try_from((now - self.start).as_millis()).unwrap_or(u64::MAX >> 2);
         self.phase.store(millis << 2 | phase as u64, Ordering::Relaxed);
+        if phase == Phase::Busy {
+            self.answering.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -54,6 +65,18 @@ impl Pace {
             Phase::Header => Some(since + settings.header_timeout),
             Phase::Busy => None,
         }
+    }
+
+    /// All that was written is out.
+    pub(crate) fn flushed(&self) {
+        if self.phase() != Phase::Busy {
+            self.answering.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether what is written is a surface's answer. If not, hyper answers by itself.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
     }
 
     pub(crate) fn leave_unread(&self) {
@@ -132,6 +155,19 @@ mod tests {
         assert!(!pace.is_over());
         pace.enter(Phase::Idle, Instant::now());
         assert!(pace.is_over());
+    }
+
+    #[test]
+    fn an_answer_goes_on_until_all_of_it_is_out() {
+        let pace = Pace::new(Instant::now());
+        assert!(!pace.is_answering());
+        pace.enter(Phase::Busy, Instant::now());
+        pace.flushed();
+        assert!(pace.is_answering(), "only its beginning was out");
+        pace.enter(Phase::Idle, Instant::now());
+        assert!(pace.is_answering());
+        pace.flushed();
+        assert!(!pace.is_answering());
     }
 
     /// A byte every second, for ever: the grace is used up however steadily it trickles.

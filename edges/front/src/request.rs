@@ -74,6 +74,14 @@ impl Peer {
         matches!(self, Self::Tcp(address) if address.ip().to_canonical().is_loopback())
     }
 
+    /// For the log.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.to_string(),
+            Self::Instance(identity) => format!("{} of {}", identity.instance, identity.function),
+        }
+    }
+
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Tcp(_) => "tcp",

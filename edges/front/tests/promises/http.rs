@@ -7,7 +7,7 @@ use dormouse_telemetry::names;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
-use crate::support::{door, header, one, rest, text};
+use crate::support::{door, header, one, refused_with, rest, text};
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -92,9 +92,20 @@ async fn what_is_not_http_is_refused() {
         b"GET\r\n\r\n",
         b"GET / HTTP/1.1\r\na b: c\r\n\r\n",
     ] {
-        let answer = door.exchange(bytes).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+        refused_with(&door.exchange(bytes).await, 400);
     }
+    // Also behind a good one on the same connection, whose answer is left alone.
+    let mut stream = door.connect().await;
+    for _ in 0..2 {
+        stream.write_all(GET).await.expect("sent");
+        assert_eq!(one(&mut stream).await.1, "never");
+    }
+    stream.write_all(b"GET\r\n\r\n").await.expect("sent");
+    refused_with(&rest(&mut stream).await, 400);
+    let both = door.exchange(&[GET, b"GET\r\n\r\n"].concat()).await;
+    let (first, second) = both.split_once("never").expect("the first is answered");
+    assert!(first.starts_with("HTTP/1.1 200") && second.starts_with("HTTP/1.1 400"), "{both}");
+    refused_with(second, 400);
 }
 
 /// A client that hangs up ends the surface's work, except what the surface wants ended properly.

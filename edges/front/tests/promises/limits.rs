@@ -6,7 +6,7 @@ use dormouse_telemetry::names;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
-use crate::support::{Door, door, one, rest, text};
+use crate::support::{Door, door, one, refused_with, rest, text};
 
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(3600);
@@ -27,10 +27,10 @@ async fn a_header_that_is_too_large_is_refused() {
     let door = measuring(FrontSettings { max_header_bytes: 8_192, ..FrontSettings::default() }, 10);
     let long = format!("GET / HTTP/1.1\r\nhost: x\r\na: {}\r\n\r\n", "x".repeat(20_000));
     let answer = door.exchange(long.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    refused_with(&answer, 431);
     let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(200));
     let answer = door.exchange(many.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    refused_with(&answer, 431);
 }
 
 /// The client sends on while it is refused, as clients do that do not look for an answer before they are done.
@@ -226,7 +226,8 @@ async fn one_connection_too_many_is_told_so() {
     }
     let mut third = door.connect().await;
     let answer = rest(&mut third).await;
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1"), "{answer}");
+    refused_with(&answer, 503);
+    assert!(answer.contains("retry-after: 1"), "{answer}");
     assert_eq!(door.metrics.counter(&names::CONNECTIONS_REFUSED).with(["full"]).get(), 1);
     // A place that is given up is taken again.
     let mut first = kept.remove(0);

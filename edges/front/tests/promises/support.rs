@@ -93,6 +93,17 @@ pub(crate) async fn one(stream: &mut (impl AsyncRead + Unpin)) -> (String, Strin
     (head, String::from_utf8(body).expect("text"))
 }
 
+/// Asserts that the one answer before the end of a connection is a refusal that was made before any surface was asked:
+/// with a request id, a sentence, and its announced length.
+pub(crate) fn refused_with(answer: &str, status: u16) {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    header(head, "x-amzn-requestid").expect("an id").parse::<dormouse_model::RequestId>().expect("a UUID");
+    assert_eq!(header(head, "connection"), Some("close"), "{answer}");
+    assert_eq!(header(head, "content-length"), Some(body.len().to_string().as_str()), "{answer}");
+    assert!(body.starts_with("{\"message\":\"") && body.ends_with(".\"}"), "{answer}");
+}
+
 pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut fields = head.lines().filter_map(|line| line.split_once(": "));
     fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
