@@ -112,6 +112,23 @@ def errors_of_the_official_python_client():
     failed(invoke(broken), "Runtime.ImportModuleError", "No module named 'not_there'")
 
 
+def what_fails_in_init_is_said_as_by_the_official_client():
+    """The answer is what the client has posted, and there is no request yet whose id it could name."""
+    syntax = "def handler(e, c) return 1"
+    for source, handler in (("import not_there", "index.handler"), ("x = 1", "index.handler"), (syntax, "index.handler"),
+                            ("x = 1", "handler"), ("x = 1", "sys.handler"), ("x = 1", "no/such.handler"),
+                            ("raise ValueError('at import')", "index.handler")):
+        theirs = invoke(official_python(source, handler=handler, MemorySize=256))
+        ours = invoke(function(source, handler=handler, MemorySize=256))
+        assert ours["FunctionError"] == theirs["FunctionError"] == "Unhandled"
+        theirs, ours = json.loads(theirs["Payload"]), json.loads(ours["Payload"])
+        assert theirs["requestId"] == "", theirs
+        # Above the frames of the code are those of the client itself.
+        for body in (theirs, ours):
+            body["stackTrace"] = body["stackTrace"][-1:]
+        assert ours == theirs, (handler, ours, theirs)
+
+
 def rust_function():
     bootstrap = pathlib.Path(os.environ["RUST_BOOTSTRAP"]).read_bytes()
     return function({"bootstrap": bootstrap}, runtime="provided.al2023", handler="unused", Timeout=20, MemorySize=256)

@@ -9,6 +9,7 @@ use dormouse_tests::{Client, Dormouse, Options, Output};
 super::shown_in_python! { "runtimes" on Options::default() =>
     the_official_python_client_answers,
     errors_of_the_official_python_client,
+    what_fails_in_init_is_said_as_by_the_official_client,
     another_version_than_the_one_asked_for_is_named,
     the_sdk_is_there_for_python,
     the_sdk_is_there_for_nodejs,

@@ -360,31 +360,30 @@ def _encode(body):
 
 
 def _find_handler(name):
-    module_name, dot, function = name.rpartition(".")
-    if not dot:
-        raise _Fault("Runtime.MalformedHandlerName", "Bad handler '%s': it takes module.function" % name)
-    module_name = module_name.replace("/", ".")
-    if module_name.split(".")[0] in sys.builtin_module_names:
-        raise _Fault(
-            "Runtime.BuiltInModuleConflict", "Cannot use built-in module %s as a handler module" % module_name
-        )
+    try:
+        said, function = name.rsplit(".", 1)
+    except ValueError as error:
+        raise _Fault("Runtime.MalformedHandlerName", "Bad handler '%s': %s" % (name, error))
+    if said.split(".")[0] in sys.builtin_module_names:
+        raise _Fault("Runtime.BuiltInModuleConflict", "Cannot use built-in module %s as a handler module" % said)
+    module_name = said.replace("/", ".")
     try:
         module = __import__(module_name)
         module = sys.modules[module_name]
     except ImportError as error:
-        raise _Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module_name, error))
+        raise _Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (said, error))
     except SyntaxError as error:
         where = '  File "%s" Line %s\n    %s' % (error.filename, error.lineno, error.text)
-        raise _Fault("Runtime.UserCodeSyntaxError", "Syntax error in module '%s': %s" % (module_name, error), [where])
+        raise _Fault("Runtime.UserCodeSyntaxError", "Syntax error in module '%s': %s" % (said, error), [where])
     except (KeyError, ValueError) as error:
         # A name like "..": nothing that could be a module. What the module itself raises keeps its own type.
         if error.__traceback__.tb_next is None or ".." in module_name or not module_name.strip("."):
-            raise _Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module_name, error))
+            raise _Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (said, error))
         raise
     try:
         return getattr(module, function)
     except AttributeError:
-        raise _Fault("Runtime.HandlerNotFound", "Handler '%s' missing on module '%s'" % (function, module_name))
+        raise _Fault("Runtime.HandlerNotFound", "Handler '%s' missing on module '%s'" % (function, said))
 
 
 def _run(handler, request_id, deadline_ms, arn, client_context, event):
