@@ -8,7 +8,8 @@
 //!   edges -> front door         connections are taken from here on
 //! announce, endpoint file
 //! ... until SIGTERM or SIGINT, or until something that cannot be gone without is gone ...
-//! front door: no new requests, those in progress end; functions: drain; spawner: stop; logs and usage are written
+//! front door: no new requests, those in progress end; functions: drain; spawner: stop; logs and usage are written;
+//! store: close
 //! ```
 
 use std::net::SocketAddr;
@@ -64,6 +65,7 @@ struct Node {
     jailer: Jailer,
     logs: Arc<FileLogs>,
     usage: Arc<FileUsage>,
+    store: Arc<SqliteStore>,
 }
 
 /// Runs a node until it is told to stop. Needs a multi-threaded tokio runtime.
@@ -97,7 +99,8 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
     metrics.gauge(&names::STARTED).with([]).set(i64::try_from(clock.now().as_secs()).unwrap_or(i64::MAX));
     let data_dir = config.data_dir.clone();
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&data_dir, Default::default())).await??;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let sqlite = Arc::new(store);
+    let store: Arc<dyn Store> = sqlite.clone();
     let (identity, first) = open_identity(config, &store, &clock).await?;
     let logs = Arc::new(FileLogs::open(settings::logs(config), Arc::clone(&clock), &metrics)?);
     let usage = Arc::new(FileUsage::open(settings::usage(config), &metrics)?);
@@ -155,7 +158,7 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
     let front = Front::new(settings::front(config), settings::tls(config), surfaces, clock, &metrics)?;
     back_door.lead_to(front.clone());
     tokio::spawn(identity.keep_fresh());
-    Ok((Node { front, functions, jailer, logs, usage }, first))
+    Ok((Node { front, functions, jailer, logs, usage, store: sqlite }, first))
 }
 
 async fn open_identity(
@@ -219,6 +222,7 @@ impl Node {
         }
         self.jailer.stop().await;
         tokio::join!(self.logs.flush(), self.usage.flush());
+        self.store.close().await;
         tracing::info!("stopped");
     }
 }

@@ -15,6 +15,9 @@ fn it_announces_itself_and_stops_cleanly() -> Result<()> {
     ensure!(mode == 0o600, "{} has mode {mode:o}", endpoint.display());
     let status = platform.stop()?;
     ensure!(status.success(), "ended with {status}; its log:\n{}", platform.log());
+    for beside in ["store.db-wal", "store.db-shm"] {
+        ensure!(!platform.data_dir().join(beside).exists(), "{beside} is left: not all is in the database itself");
+    }
     residue.is_gone()
 }
 

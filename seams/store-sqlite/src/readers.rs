@@ -18,6 +18,7 @@ use crate::{OpenError, Settings};
 pub(crate) struct Readers {
     free: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
+    count: u32,
 }
 
 /// A connection on loan; it goes back when this is dropped.
@@ -38,7 +39,17 @@ impl Readers {
     pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, OpenError> {
         let count = settings.readers.max(1);
         let connections = (0..count).map(|_| open_reader(path, settings)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { free: Arc::new(Mutex::new(connections)), permits: Arc::new(Semaphore::new(count)) })
+        let permits = Arc::new(Semaphore::new(count));
+        Ok(Self { free: Arc::new(Mutex::new(connections)), permits, count: u32::try_from(count).unwrap_or(u32::MAX) })
+    }
+
+    /// Waits for the reads in progress, refuses later ones and closes the connections.
+    pub(crate) async fn close(&self) {
+        // An error means that another call was faster.
+        let Ok(all) = self.permits.acquire_many(self.count).await else { return };
+        self.permits.close();
+        drop(all);
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Runs `work` on a connection, off the async threads.

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -20,11 +20,11 @@ use crate::{BackupError, DirLock, FILE_NAME, OpenError, Settings, backup, schema
 
 /// The store in one data directory.
 ///
-/// Dropping it finishes what was queued and lets the directory go.
+/// [`SqliteStore::close`] ends it; dropping it does the same and lets the directory go.
 pub struct SqliteStore {
     readers: Readers,
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     path: PathBuf,
     // Last, so that it is let go of last.
     _lock: DirLock,
@@ -74,7 +74,7 @@ impl SqliteStore {
         let writer =
             Writer::new(db, Arc::clone(&shared), checkpoint_pages).map_err(|error| open_error(&path, &error))?;
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(|| writer.run()).map_err(io)?;
-        Ok(Self { readers, shared, writer: Some(thread), path, _lock: lock })
+        Ok(Self { readers, shared, writer: Mutex::new(Some(thread)), path, _lock: lock })
     }
 
     /// Writes a copy of the store as it is now to a new file, while commits go on. The copy is complete, checked for
@@ -97,6 +97,22 @@ impl SqliteStore {
         }
     }
 
+    /// Ends the store. What was queued is on disk when this returns, and in the database itself: no log stays beside it
+    /// unless another process reads it. Whatever is asked for later is refused.
+    pub async fn close(&self) {
+        // The connection that is closed last removes the log; the writer's can.
+        self.readers.close().await;
+        self.shared.queue.close();
+        let writer = self.take_writer();
+        if tokio::task::spawn_blocking(move || join(writer)).await.is_err() {
+            tracing::error!("the end of the store's writer could not be waited for");
+        }
+    }
+
+    fn take_writer(&self) -> Option<JoinHandle<()>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Where the database is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -113,11 +129,13 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.shared.queue.close();
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the writer of the store had panicked");
-        }
+        join(self.take_writer());
+    }
+}
+
+fn join(writer: Option<JoinHandle<()>>) {
+    if writer.is_some_and(|writer| writer.join().is_err()) {
+        tracing::error!("the writer of the store had panicked");
     }
 }
 

@@ -39,6 +39,42 @@ async fn a_directory_has_one_owner() {
     open(dir.path()).unwrap();
 }
 
+#[tokio::test]
+async fn a_store_that_is_closed_leaves_one_file_and_refuses_what_comes_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(dir.path()).unwrap());
+    commit(&store, put("a", 100)).await;
+    let queued: Vec<_> = (0..50)
+        .map(|n| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.commit(CommitId::random(), put(&format!("b{n:02}"), 10)).await })
+        })
+        .collect();
+    let reading = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.read(vec![Read::Get("a".into())]).await }
+    });
+    tokio::task::yield_now().await;
+    store.close().await;
+    store.close().await;
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["lock", FILE_NAME]);
+    store.commit(CommitId::random(), put("late", 1)).await.expect_err("closed");
+    store.read(vec![Read::Get("a".into())]).await.expect_err("closed");
+    reading.await.unwrap().ok();
+    let mut kept = 1;
+    for commit in queued {
+        kept += usize::from(commit.await.unwrap().is_ok());
+    }
+    drop(store);
+    let store = open(dir.path()).unwrap();
+    let all = Read::Range { from: "a".into(), to: "z".into(), limit: 100, reverse: false, keys_only: true };
+    let found = store.read(vec![all]).await.unwrap().found;
+    assert!(matches!(&found[0], Found::Many(items) if items.len() == kept), "{kept} of {found:?}");
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
