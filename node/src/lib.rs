@@ -7,6 +7,7 @@ mod doors;
 mod egress;
 mod roles;
 mod runtimes;
+mod seals;
 mod settings;
 mod up;
 

@@ -41,6 +41,7 @@ use crate::doors::BackDoor;
 use crate::egress::HostEgress;
 use crate::roles::LambdaRoles;
 use crate::runtimes::HostRuntimes;
+use crate::seals::VariableSeals;
 use crate::settings;
 
 /// What `up` says once it accepts connections.
@@ -101,7 +102,8 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&data_dir, Default::default())).await??;
     let sqlite = Arc::new(store);
     let store: Arc<dyn Store> = sqlite.clone();
-    let (identity, first) = open_identity(config, &store, &clock).await?;
+    let master = master_key(config)?;
+    let (identity, first) = open_identity(config, &master, &store, &clock).await?;
     let logs = Arc::new(FileLogs::open(settings::logs(config), Arc::clone(&clock), &metrics)?);
     let usage = Arc::new(FileUsage::open(settings::usage(config), &metrics)?);
     let audit_dir = private_dir(&config.data_dir.join("audit"))?;
@@ -124,6 +126,7 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
         blobs,
         driver: Arc::new(driver.clone()),
         roles: Arc::new(LambdaRoles(identity.clone())),
+        sealer: Arc::new(VariableSeals::new(&master)),
         logs: logs.clone() as Arc<dyn FunctionLogs>,
         usage: usage.clone() as Arc<dyn UsageRecords>,
         metrics: Arc::clone(&metrics),
@@ -161,16 +164,20 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
     Ok((Node { front, functions, jailer, logs, usage, store: sqlite }, first))
 }
 
+fn master_key(config: &Config) -> Result<MasterKey> {
+    Ok(match &config.master_key_file {
+        Some(path) => MasterKey::read(path)?,
+        None => MasterKey::read_or_create(&config.master_key_path())?,
+    })
+}
+
 async fn open_identity(
     config: &Config,
+    master: &MasterKey,
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Identity, FirstStart)> {
-    let master = match &config.master_key_file {
-        Some(path) => MasterKey::read(path)?,
-        None => MasterKey::read_or_create(&config.master_key_path())?,
-    };
-    let identity = Identity::open(Arc::clone(store), Arc::clone(clock), &master).await?;
+    let identity = Identity::open(Arc::clone(store), Arc::clone(clock), master).await?;
     let set = match (&config.root_access_key_id, &config.root_secret_access_key) {
         (Some(access_key_id), Some(secret)) => {
             Some(RootKey { access_key_id: access_key_id.clone(), secret_access_key: secret.0.clone().into() })

@@ -12,10 +12,10 @@ use dormouse_blob::FilesystemBlobs;
 use dormouse_edge_aws::code_link::{CodeLinks, LinkKey};
 use dormouse_edge_aws::{AwsEdge, Parts};
 use dormouse_front::{Front, FrontSettings, Listener, Request, Response, Surface, Surfaces, response};
-use dormouse_functions::{ExecutionRoles, Functions, RoleError, Settings, SystemRandomness};
+use dormouse_functions::{ExecutionRoles, Functions, RoleError, Sealer, Settings, SystemRandomness};
 use dormouse_identity::accounts::FirstStart;
 use dormouse_identity::roles::NewRole;
-use dormouse_identity::{FileAudit, Identity, MasterKey};
+use dormouse_identity::{FileAudit, Identity, MasterKey, Seal};
 use dormouse_model::{AccountId, Clock, Credentials, FunctionArn, SystemClock};
 use dormouse_sandbox::mock::Mock;
 use dormouse_telemetry::{FileLogs, FileUsage, LogSettings, Metrics, UsageSettings};
@@ -31,6 +31,18 @@ struct Platform {
     role_arn: String,
     directory: tempfile::TempDir,
     _front: Front,
+}
+
+/// Nor that between the master key and variables.
+struct Sealed(Seal);
+
+impl Sealer for Sealed {
+    fn seal(&self, owner: &str, text: &[u8]) -> Vec<u8> {
+        self.0.seal(owner, text)
+    }
+    fn open(&self, owner: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.0.open(owner, sealed).map(|text| text.to_vec())
+    }
 }
 
 /// The node's own glue between roles and functions is not linked here.
@@ -89,6 +101,7 @@ impl Platform {
             blobs: Arc::new(FilesystemBlobs::open(&path("blobs")).expect("blobs")),
             driver: Arc::new(Mock::new(clock.clone())),
             roles: Arc::new(Roles(identity.clone())),
+            sealer: Arc::new(Sealed(master.seal_for("tests"))),
             logs: Arc::new(logs),
             usage: Arc::new(usage),
             metrics: metrics.clone(),

@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use dormouse_model::{AliasName, FunctionName, Qualifier, RequestId, RevisionId, VersionNumber};
 
+use crate::error::Result;
 use crate::function::{LogFormat, LogLevel, TracingMode, Weight};
 
 /// `CreateFunction`.
@@ -198,6 +199,14 @@ pub struct Listing<T> {
     pub items: Vec<T>,
     /// `NextMarker`; absent at the end.
     pub next_marker: Option<String>,
+}
+
+impl<T> Listing<T> {
+    /// The same page of something else.
+    pub(crate) fn try_map<U>(self, each: impl FnMut(T) -> Result<U>) -> Result<Listing<U>> {
+        let items = self.items.into_iter().map(each).collect::<Result<_>>()?;
+        Ok(Listing { items, next_marker: self.next_marker })
+    }
 }
 
 /// One call of a function, synchronous or not.

@@ -139,7 +139,7 @@ impl Engine {
         let version = Arc::new(Runnable {
             arn: self.registry.arn(account, name, None),
             version: number,
-            configuration: record.configuration.clone(),
+            configuration: self.registry.opened(account, name, record)?,
             code,
             egress: egress.clone(),
             written: stored.version,

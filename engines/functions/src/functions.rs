@@ -26,7 +26,7 @@ use crate::function::{
 };
 use crate::instances::{Instances, InstancesParts};
 use crate::invoke::Telemetry;
-use crate::parts::{ExecutionRoles, Randomness};
+use crate::parts::{ExecutionRoles, Randomness, Sealer};
 use crate::registry::{Registry, keyspace};
 use crate::settings::Settings;
 
@@ -42,6 +42,8 @@ pub struct Parts {
     pub driver: Arc<dyn Driver>,
     /// Execution roles.
     pub roles: Arc<dyn ExecutionRoles>,
+    /// Seals variables in the store.
+    pub sealer: Arc<dyn Sealer>,
     /// What functions print, and what is written around it.
     pub logs: Arc<dyn FunctionLogs>,
     /// What invocations use.
@@ -121,6 +123,7 @@ impl Functions {
             catalogue,
             blobs: parts.blobs,
             roles: parts.roles,
+            sealer: parts.sealer,
             clock: parts.clock.clone(),
             randomness: parts.randomness,
             settings: settings.clone(),

@@ -31,5 +31,5 @@ pub use error::{FunctionsError, Result, ThrottleReason};
 pub use events::{DeadEvent, DeadEventDetails, DeathReason};
 pub use function::*;
 pub use functions::{Functions, Parts, Resolved, Running};
-pub use parts::{ExecutionRoles, Randomness, RoleError, SystemRandomness};
+pub use parts::{ExecutionRoles, Randomness, RoleError, Sealer, SystemRandomness};
 pub use settings::Settings;

@@ -30,6 +30,15 @@ pub enum RoleError {
     Unavailable(String),
 }
 
+/// Seals what is not to be read from the store as it is: the variables of functions. Implemented over the master key.
+pub trait Sealer: Send + Sync + 'static {
+    /// The text, sealed. `owner` must be given again to open it.
+    fn seal(&self, owner: &str, text: &[u8]) -> Vec<u8>;
+
+    /// The text; none when it was sealed under another key, for another owner, or was changed.
+    fn open(&self, owner: &str, sealed: &[u8]) -> Option<Vec<u8>>;
+}
+
 /// Randomness for ids, revisions and the weights of aliases, so that tests replay from a seed.
 pub trait Randomness: Send + Sync + 'static {
     /// 64 uniform bits.

@@ -66,6 +66,35 @@ async fn a_function_is_created_read_and_deleted() {
     assert!(!blobs.iter().any(|path| path.ends_with(".zip")), "{blobs:?}");
 }
 
+#[tokio::test]
+async fn variables_are_sealed_in_the_store() {
+    let bench = Bench::new().await;
+    let functions = &bench.functions;
+    let variables = |text: &str| Some(BTreeMap::from([("SECRET_NAME".to_owned(), text.to_owned())]));
+    let mut creation = creation("f", "");
+    creation.configuration.environment = variables("open-secret-1");
+    creation.publish = true;
+    functions.create_function(&account(), creation).await.expect("created");
+    let change = ConfigurationChange { environment: variables("open-secret-2"), ..Default::default() };
+    let update = UpdateConfiguration { name: name("f"), change, revision: None };
+    let shown = functions.update_configuration(&account(), update).await.expect("updated");
+    assert_eq!(shown.configuration.environment["SECRET_NAME"], "open-secret-2");
+    // What does not touch the variables keeps them.
+    let change = ConfigurationChange { description: Some("d".into()), ..Default::default() };
+    let update = UpdateConfiguration { name: name("f"), change, revision: None };
+    functions.update_configuration(&account(), update).await.expect("updated");
+    functions.publish_version(&account(), publish()).await.expect("published");
+    for item in bench.store.dump() {
+        let text = String::from_utf8_lossy(&item.value);
+        assert!(!text.contains("open-secret") && !text.contains("SECRET_NAME"), "{text}");
+    }
+    let again = bench.again().await;
+    let versions = again.functions.list_versions(&account(), &name("f"), Page::default()).await.expect("listed").items;
+    let kept: Vec<_> =
+        versions.iter().map(|version| version.configuration.environment["SECRET_NAME"].as_str()).collect();
+    assert_eq!(kept, ["open-secret-2", "open-secret-1", "open-secret-2"]);
+}
+
 fn walk(dir: &std::path::Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {

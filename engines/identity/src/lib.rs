@@ -40,3 +40,4 @@ pub use error::{AccessDenied, AuthError, AuthorizeError, IamError, RoleError, St
 pub use holder::Holder;
 pub use identity::Identity;
 pub use master_key::{MasterKey, MasterKeyError};
+pub use seal::Seal;

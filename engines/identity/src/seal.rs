@@ -22,27 +22,68 @@ pub(crate) enum Purpose {
     Check,
 }
 
+/// Seals texts under one key that is derived from the master key.
+pub struct Seal(XChaCha20Poly1305);
+
+impl Seal {
+    fn new(master: &MasterKey, label: &str) -> Self {
+        Self(XChaCha20Poly1305::new((&*derive(master, label)).into()))
+    }
+
+    /// Nonce and ciphertext. `owner` must be given again to open it.
+    pub fn seal(&self, owner: &str, text: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
+        let payload = Payload { msg: text, aad: owner.as_bytes() };
+        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).expect("short texts can be sealed");
+        [nonce.as_slice(), &sealed].concat()
+    }
+
+    /// The text; none when it was sealed otherwise.
+    pub fn open(&self, owner: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES)?;
+        let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
+        let payload = Payload { msg: sealed, aad: owner.as_bytes() };
+        self.0.decrypt(&XNonce::from(nonce), payload).ok().map(Zeroizing::new)
+    }
+}
+
+fn derive(master: &MasterKey, label: &str) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(mac(master.bytes(), label.as_bytes()))
+}
+
+impl MasterKey {
+    /// A seal for what another part of the node keeps. Each purpose has a key of its own: what is sealed for one does not
+    /// open for another.
+    pub fn seal_for(&self, purpose: &str) -> Seal {
+        Seal::new(self, &format!("dormouse seal for {purpose}"))
+    }
+
+    /// A key for another use than sealing, such as signing.
+    pub fn key_for(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        derive(self, &format!("dormouse key for {purpose}"))
+    }
+}
+
 /// The keys of this node, derived from the master key.
 pub(crate) struct Seals {
-    secret: XChaCha20Poly1305,
-    session: XChaCha20Poly1305,
-    check: XChaCha20Poly1305,
+    secret: Seal,
+    session: Seal,
+    check: Seal,
     session_secret: Zeroizing<[u8; 32]>,
 }
 
 impl Seals {
     pub(crate) fn new(master: &MasterKey) -> Self {
-        let derive = |label: &str| Zeroizing::new(mac(master.bytes(), label.as_bytes()));
-        let cipher = |label: &str| XChaCha20Poly1305::new((&*derive(label)).into());
         Self {
-            secret: cipher("dormouse access key secrets 1"),
-            session: cipher("dormouse session tokens 1"),
-            check: cipher("dormouse master key check 1"),
-            session_secret: derive("dormouse session secrets 1"),
+            secret: Seal::new(master, "dormouse access key secrets 1"),
+            session: Seal::new(master, "dormouse session tokens 1"),
+            check: Seal::new(master, "dormouse master key check 1"),
+            session_secret: derive(master, "dormouse session secrets 1"),
         }
     }
 
-    fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
+    fn of(&self, purpose: Purpose) -> &Seal {
         match purpose {
             Purpose::Secret => &self.secret,
             Purpose::Session => &self.session,
@@ -50,21 +91,14 @@ impl Seals {
         }
     }
 
-    /// Nonce and ciphertext. `owner` must be given again to open it.
+    /// As [`Seal::seal`].
     pub(crate) fn seal(&self, purpose: Purpose, owner: &str, text: &[u8]) -> Vec<u8> {
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
-        let payload = Payload { msg: text, aad: owner.as_bytes() };
-        let sealed = self.cipher(purpose).encrypt(&XNonce::from(nonce), payload).expect("short texts can be sealed");
-        [nonce.as_slice(), &sealed].concat()
+        self.of(purpose).seal(owner, text)
     }
 
-    /// The text; none when it was sealed otherwise.
+    /// As [`Seal::open`].
     pub(crate) fn open(&self, purpose: Purpose, owner: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES)?;
-        let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
-        let payload = Payload { msg: sealed, aad: owner.as_bytes() };
-        self.cipher(purpose).decrypt(&XNonce::from(nonce), payload).ok().map(Zeroizing::new)
+        self.of(purpose).open(owner, sealed)
     }
 
     /// The secret key that goes with a session token: nothing needs to be stored for it.
@@ -94,5 +128,15 @@ mod tests {
             assert!(seals.open(Purpose::Secret, "AKIA1", &changed).is_none(), "byte {at}");
         }
         assert!(seals.open(Purpose::Secret, "AKIA1", &[]).is_none());
+    }
+
+    #[test]
+    fn each_purpose_has_its_own_key() {
+        let master = MasterKey::from_bytes([1; 32]);
+        let sealed = master.seal_for("variables").seal("f", b"text");
+        assert_eq!(&**master.seal_for("variables").open("f", &sealed).expect("opens"), b"text");
+        assert!(master.seal_for("variables").open("g", &sealed).is_none());
+        assert!(master.seal_for("links").open("f", &sealed).is_none());
+        assert_ne!(master.key_for("variables"), master.key_for("links"));
     }
 }

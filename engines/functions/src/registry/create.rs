@@ -2,6 +2,7 @@ use dormouse_layers::{Change, Decision};
 use dormouse_model::{AccountId, Qualifier, VersionNumber};
 
 use super::Registry;
+use super::kept::KeptConfiguration;
 use super::keyspace::{self, FunctionRecord, VersionRecord};
 use crate::commands::CreateFunction;
 use crate::error::{FunctionsError, Result};
@@ -19,6 +20,7 @@ impl Registry {
             return Err(exists(&name));
         }
         self.check_role(account, &configuration.role).await?;
+        let configuration = KeptConfiguration::seal(&*self.sealer, account, &name, configuration)?;
         loop {
             let upload = self.upload(account, zip.clone()).await?;
             let reads = dormouse_layers::Reads::new()
@@ -43,7 +45,7 @@ impl Registry {
                 let mut function =
                     FunctionRecord { created: now, last_number: 0, last_published: None, tags: tags.clone() };
                 let mut change = Change::new();
-                let mut shown = self.shown(account, &name, VersionNumber::Latest, None, &record);
+                let mut shown = self.shown(account, &name, VersionNumber::Latest, None, &record)?;
                 change.put(keyspace::version(account, &name, VersionNumber::Latest), &record)?;
                 self.use_code(&mut change, &upload, account, &name, VersionNumber::Latest)?;
                 if publish {
@@ -53,7 +55,7 @@ impl Registry {
                     let published = VersionRecord { revision: self.revision(), ..record };
                     change.put(keyspace::version(account, &name, first), &published)?;
                     Self::share_code(&mut change, &published.code, account, &name, first);
-                    shown = self.shown(account, &name, first, Some(Qualifier::Version(first)), &published);
+                    shown = self.shown(account, &name, first, Some(Qualifier::Version(first)), &published)?;
                 }
                 change.create(keyspace::function(account, &name), &function)?;
                 Ok(Decision::Commit(change, Some(shown)))

@@ -26,7 +26,8 @@ use dormouse_model::{
 use dormouse_store::Item;
 use serde::{Deserialize, Serialize};
 
-use crate::function::{CodeSummary, Configuration, EventInvokeSettings, LastUpdate, State, Weight};
+use super::kept::KeptConfiguration;
+use crate::function::{CodeSummary, EventInvokeSettings, LastUpdate, State, Weight};
 use crate::validate;
 
 pub(crate) const KEYSPACE: &str = "functions";
@@ -51,7 +52,7 @@ pub(crate) struct FunctionRecord {
 /// One version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct VersionRecord {
-    pub(crate) configuration: Configuration,
+    pub(crate) configuration: KeptConfiguration,
     pub(crate) code: CodeSummary,
     pub(crate) revision: RevisionId,
     pub(crate) last_modified: Timestamp,

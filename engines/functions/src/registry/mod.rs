@@ -5,6 +5,7 @@ mod beside;
 mod code;
 mod create;
 mod delete;
+mod kept;
 pub(crate) mod keyspace;
 mod publish;
 mod read;
@@ -20,8 +21,8 @@ use dormouse_model::{
 use dormouse_store::Store;
 
 use crate::error::{FunctionsError, Result};
-use crate::function::FunctionVersion;
-use crate::parts::{ExecutionRoles, Randomness, RoleError};
+use crate::function::{Configuration, FunctionVersion};
+use crate::parts::{ExecutionRoles, Randomness, RoleError, Sealer};
 use crate::settings::Settings;
 pub(crate) use code::fetch;
 use keyspace::{Entry, FunctionRecord, VersionRecord};
@@ -33,6 +34,7 @@ pub(crate) struct Registry {
     pub(crate) catalogue: Catalogue<Entry>,
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) roles: Arc<dyn ExecutionRoles>,
+    pub(crate) sealer: Arc<dyn Sealer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
     pub(crate) settings: Arc<Settings>,
@@ -144,17 +146,27 @@ impl Registry {
         version: VersionNumber,
         qualifier: Option<Qualifier>,
         record: &VersionRecord,
-    ) -> FunctionVersion {
-        FunctionVersion {
+    ) -> Result<FunctionVersion> {
+        Ok(FunctionVersion {
             arn: self.arn(account, name, qualifier),
             version,
-            configuration: record.configuration.clone(),
+            configuration: self.opened(account, name, record)?,
             code: record.code.clone(),
             revision: record.revision,
             last_modified: record.last_modified,
             state: record.state.clone(),
             last_update: record.last_update.clone(),
-        }
+        })
+    }
+
+    /// The configuration of a version with its variables.
+    pub(crate) fn opened(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        record: &VersionRecord,
+    ) -> Result<Configuration> {
+        record.configuration.open(&*self.sealer, account, name)
     }
 }
 

@@ -34,7 +34,7 @@ impl Registry {
                 && unchanged
                 && number == last
             {
-                return Ok(self.shown(account, &name, last, Some(Qualifier::Version(last)), &published.value));
+                return self.shown(account, &name, last, Some(Qualifier::Version(last)), &published.value);
             }
             self.add_version(account, &name, loaded, change, description.as_deref())
         })

@@ -89,7 +89,7 @@ impl Registry {
         };
         let record = self.version_record(account, name, version).await?.ok_or_else(not_found)?;
         Ok(FunctionDetails {
-            version: self.shown(account, name, version, qualifier.cloned(), &record),
+            version: self.shown(account, name, version, qualifier.cloned(), &record)?,
             tags: function.tags,
             reserved_concurrency: self.reservations(account).functions.get(name).copied(),
         })
@@ -112,11 +112,10 @@ impl Registry {
     pub(crate) fn list(&self, account: &AccountId, page: Page, all_versions: bool) -> Result<Listing<FunctionVersion>> {
         let versions = self.all_versions(account).into_iter();
         let wanted = versions.filter(|(_, number, _)| all_versions || *number == VersionNumber::Latest);
-        let shown = wanted.map(|(name, number, record)| {
+        page_of(wanted, page, |(name, number, _)| format!("{name}:{number}"))?.try_map(|(name, number, record)| {
             let qualifier = all_versions.then_some(Qualifier::Version(number));
             self.shown(account, &name, number, qualifier, &record)
-        });
-        page_of(shown, page, |version| format!("{}:{}", version.arn.name, version.version))
+        })
     }
 
     /// `ListVersionsByFunction`: `$LATEST`, then 1, 2, ...
@@ -128,12 +127,13 @@ impl Registry {
     ) -> Result<Listing<FunctionVersion>> {
         self.function(account, name).await?;
         let found = self.catalogue.range(&keyspace::versions(account, name).children(), usize::MAX);
-        let shown = found.into_iter().filter_map(|(key, found)| {
+        let versions = found.into_iter().filter_map(|(key, found)| {
             let (_, number) = keyspace::parse_version(&key)?;
             let Entry::Version(record) = &*found.value else { return None };
-            Some(self.shown(account, name, number, Some(Qualifier::Version(number)), record))
+            Some((number, record.clone()))
         });
-        page_of(shown, page, |version| version.version.to_string())
+        page_of(versions, page, |(number, _)| number.to_string())?
+            .try_map(|(number, record)| self.shown(account, name, number, Some(Qualifier::Version(number)), &record))
     }
 
     /// The zip of a version.

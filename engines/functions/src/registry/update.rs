@@ -1,6 +1,7 @@
 use dormouse_layers::Change;
 use dormouse_model::{AccountId, FunctionName, Qualifier, VersionNumber};
 
+use super::kept::KeptConfiguration;
 use super::keyspace::{self, VersionRecord};
 use super::{Loaded, Registry, check_revision};
 use crate::code::CodeDigest;
@@ -40,7 +41,7 @@ impl Registry {
                         let latest = &mut loaded.latest.value;
                         latest.code = upload.summary.clone();
                         if let Some(architecture) = architecture {
-                            latest.configuration.architecture = architecture;
+                            latest.configuration.set_architecture(architecture);
                         }
                         let shown = self.save_latest(account, &name, loaded, change, publish)?;
                         Ok(Some((shown, before)))
@@ -91,8 +92,9 @@ impl Registry {
             |reads| reads,
             |loaded, _, change| {
                 check_revision(revision, loaded.latest.value.revision)?;
-                loaded.latest.value.configuration =
-                    validate::changed(&name, &loaded.latest.value.configuration, &said)?;
+                let before = self.opened(account, &name, &loaded.latest.value)?;
+                let after = validate::changed(&name, &before, &said)?;
+                loaded.latest.value.configuration = KeptConfiguration::seal(&*self.sealer, account, &name, after)?;
                 self.save_latest(account, &name, loaded, change, false)
             },
         )
@@ -117,7 +119,7 @@ impl Registry {
         if publish {
             return self.add_version(account, name, loaded, change, None);
         }
-        Ok(self.shown(account, name, VersionNumber::Latest, None, &loaded.latest.value))
+        self.shown(account, name, VersionNumber::Latest, None, &loaded.latest.value)
     }
 
     /// Adds a numbered copy of `$LATEST` to a change.
@@ -135,10 +137,10 @@ impl Registry {
         let number = VersionNumber::Published(function.last_number);
         let mut record = VersionRecord { revision: self.revision(), ..loaded.latest.value.clone() };
         if let Some(description) = description {
-            record.configuration.description = description.to_owned();
+            record.configuration.set_description(description);
         }
         change.create(keyspace::version(account, name, number), &record)?;
         Self::share_code(change, &record.code, account, name, number);
-        Ok(self.shown(account, name, number, Some(Qualifier::Version(number)), &record))
+        self.shown(account, name, number, Some(Qualifier::Version(number)), &record)
     }
 }

@@ -83,6 +83,19 @@ impl ExecutionRoles for Roles {
     }
 }
 
+/// Seals so that a test sees the difference, and nobody else should rely on it.
+struct Shifts;
+
+impl Sealer for Shifts {
+    fn seal(&self, owner: &str, text: &[u8]) -> Vec<u8> {
+        [owner.as_bytes(), text].concat().iter().map(|byte| byte.wrapping_add(1)).collect()
+    }
+    fn open(&self, owner: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let text: Vec<u8> = sealed.iter().map(|byte| byte.wrapping_sub(1)).collect();
+        text.strip_prefix(owner.as_bytes()).map(<[u8]>::to_vec)
+    }
+}
+
 struct Seeded(Mutex<Rng>);
 
 impl Randomness for Seeded {
@@ -134,6 +147,7 @@ impl Bench {
                 blobs: Arc::new(FilesystemBlobs::open(&dir.path().join("blobs")).expect("blobs")),
                 driver: Arc::new(mock),
                 roles: Arc::new(Roles(shared.clone())),
+                sealer: Arc::new(Shifts),
                 logs: kept.clone(),
                 usage: kept.clone(),
                 metrics: Arc::new(Metrics::new()),
