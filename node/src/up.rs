@@ -140,7 +140,7 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
         functions: functions.clone(),
         audit: audit.clone(),
         clock: Arc::clone(&clock),
-        link_key: LinkKey::random(),
+        link_key: LinkKey::new(*master.key_for("links to code")),
     });
     let admin: Arc<dyn Surface> = Arc::new(AdminSurface::new(dormouse_edge_admin::Parts {
         region: config.region.clone(),

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import urllib.request
 
 from platform_under_test import *
 
@@ -53,6 +54,28 @@ def create_answering():
 
 def it_answers():
     assert result(os.environ["FUNCTION"], 7) == 7
+
+
+def create_with_secrets():
+    """Prints a link to the code."""
+    name, secret = "with-secrets", os.environ["SECRET"]
+    function("import os\ndef handler(e, c): return os.environ['WORD']", name=name,
+             Environment={"Variables": {"WORD": secret + "-1"}})
+    lam = client("lambda")
+    lam.publish_version(FunctionName=name)
+    lam.update_function_configuration(FunctionName=name, Environment={"Variables": {"WORD": secret + "-2"}})
+    lam.publish_version(FunctionName=name)
+    print(lam.get_function(FunctionName=name)["Code"]["Location"])
+
+
+def secrets_are_there():
+    """And the link is good."""
+    name, secret = "with-secrets", os.environ["SECRET"]
+    assert result(name) == secret + "-2" and result(f"{name}:1") == secret + "-1"
+    shown = client("lambda").get_function_configuration(FunctionName=name, Qualifier="1")
+    assert shown["Environment"] == {"Variables": {"WORD": secret + "-1"}}, shown
+    with urllib.request.urlopen(os.environ["LINK"]) as download:
+        assert download.headers["Content-Length"] == str(len(download.read()))
 
 
 def dead(name):

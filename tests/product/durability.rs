@@ -1,6 +1,7 @@
 //! Promise: an accepted event is never lost.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -71,6 +72,36 @@ fn kill_nine_loses_no_function() -> Result<()> {
         for earlier in 0..=round {
             let name = format!("kept-{earlier}");
             Client::of(&platform).python_with("durability", "it_answers", &[("FUNCTION", name)])?;
+        }
+    }
+    Ok(())
+}
+
+/// What people put into variables cannot be read in any file of the platform; it is there after a restart, and so is the
+/// code behind a link that was given out before.
+#[test]
+fn variables_are_sealed_on_disk_and_links_outlive_the_process() -> Result<()> {
+    const SECRET: &str = "an-open-secret-of-somebody";
+    let mut platform = Dormouse::start()?;
+    let lines = Client::of(&platform).python_lines("durability", "create_with_secrets", &[("SECRET", SECRET)])?;
+    let link = lines.finish()?.pop().unwrap_or_default();
+    no_file_holds(&platform.data_dir(), SECRET)?;
+    platform.crash_and_restart()?;
+    let variables = [("SECRET", SECRET.to_owned()), ("LINK", link)];
+    Client::of(&platform).python_with("durability", "secrets_are_there", &variables)?;
+    platform.stop()?;
+    no_file_holds(&platform.data_dir(), SECRET)
+}
+
+fn no_file_holds(dir: &Path, text: &str) -> Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let about = path.symlink_metadata()?;
+        if about.is_dir() {
+            no_file_holds(&path, text)?;
+        } else if about.is_file() {
+            let bytes = std::fs::read(&path)?;
+            ensure!(!bytes.windows(text.len()).any(|part| part == text.as_bytes()), "{} holds it", path.display());
         }
     }
     Ok(())

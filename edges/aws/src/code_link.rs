@@ -1,17 +1,17 @@
 //! Links to the code of functions, for `GetFunction`: `/_dormouse/code/ACCOUNT/NAME/QUALIFIER?expires=SECS&signature=HEX`.
 //!
-//! A link is good for [`GOOD_FOR`] and for the node that made it: its key lives as long as the process. Whoever has the link
-//! may fetch that one zip; who may make one is decided by the authorization of `GetFunction`.
+//! A link is good for [`GOOD_FOR`], also at a node that was started in between. Whoever has the link may fetch that one zip;
+//! who may make one is decided by the authorization of `GetFunction`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use dormouse_front::{Request, Response, ResponseBody, Surface, response};
+use dormouse_front::{Request, Response, ResponseBody, Surface};
+use dormouse_functions::Download;
 use dormouse_model::{AccountId, FunctionName, Qualifier, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use sha2::Sha256;
 
@@ -27,14 +27,15 @@ pub const PREFIX: &str = "/_dormouse/code/";
 /// How long a link is good for.
 pub const GOOD_FOR: Duration = Duration::from_secs(600);
 
-/// The key of the links.
+/// Pieces of a zip that are read ahead of a client that is slow to take them.
+const PIECES: usize = 4;
+
+/// The key of the links. Secret, and the same after every start.
 pub struct LinkKey([u8; 32]);
 
 impl LinkKey {
-    /// A new key from the operating system's randomness.
-    pub fn random() -> Self {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).expect("the operating system gives random bytes");
+    /// A key that is used for nothing else.
+    pub fn new(key: [u8; 32]) -> Self {
         Self(key)
     }
 
@@ -81,7 +82,7 @@ impl CodeLinks {
         Self { parts, otherwise }
     }
 
-    async fn fetch(&self, request: &Request) -> Result<Bytes, ApiError> {
+    async fn fetch(&self, request: &Request) -> Result<Download, ApiError> {
         if request.parts.method != Method::GET {
             return Err(denied("Code is fetched with GET."));
         }
@@ -101,10 +102,30 @@ impl Surface for CodeLinks {
             return self.otherwise.serve(request).await;
         }
         match self.fetch(&request).await {
-            Ok(zip) => response(StatusCode::OK, "application/zip", zip),
+            Ok(zip) => streamed(zip),
             Err(error) => protocol::write_error(ServiceId::Lambda.table(), &error, request.id).map(ResponseBody::from),
         }
     }
+}
+
+/// The zip, read from the disk as the client takes it. A zip that cannot be read to its end is cut short, visibly.
+fn streamed(mut zip: Download) -> Response {
+    let (sender, body) = ResponseBody::stream(PIECES);
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(zip.size_bytes()));
+    tokio::spawn(async move {
+        while let Some(piece) = zip.next().await {
+            // A failure is in the node's log.
+            let Ok(bytes) = piece else { return };
+            if sender.send(bytes).await.is_err() {
+                return;
+            }
+        }
+        let _ = sender.end().await;
+    });
+    response
 }
 
 fn denied(message: &str) -> ApiError {
@@ -129,14 +150,14 @@ mod tests {
 
     #[test]
     fn a_link_is_good_for_its_path_and_its_time() {
-        let key = LinkKey::random();
+        let key = LinkKey::new([1; 32]);
         let path = "/_dormouse/code/000000000000/greet/$LATEST";
         let query = format!("expires=1000&signature={}", key.sign(path, 1000));
         assert!(key.verify(path, &query, Timestamp(999_999)));
         assert!(!key.verify(path, &query, Timestamp(1_000_000)), "its time has passed");
         assert!(!key.verify("/_dormouse/code/000000000000/other/$LATEST", &query, Timestamp(0)));
         assert!(!key.verify(path, &query.replace("1000", "2000"), Timestamp(0)));
-        assert!(!LinkKey::random().verify(path, &query, Timestamp(0)));
+        assert!(!LinkKey::new([2; 32]).verify(path, &query, Timestamp(0)));
         for query in ["", "expires=2000", "expires=2000&signature=", "expires=x&signature=00", "signature=00"] {
             assert!(!key.verify(path, query, Timestamp(0)), "{query}");
         }

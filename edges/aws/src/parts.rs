@@ -18,6 +18,6 @@ pub struct Parts {
     pub audit: Arc<dyn AuditSink>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The key of links to code; [`LinkKey::random`] unless a test wants another.
+    /// The key of links to code.
     pub link_key: LinkKey,
 }

@@ -115,7 +115,7 @@ impl Platform {
             functions,
             audit: Arc::new(FileAudit::open(&path("audit")).expect("audit")),
             clock: clock.clone(),
-            link_key: LinkKey::random(),
+            link_key: LinkKey::new(*master.key_for("links")),
         });
         let admin = Arc::new(CodeLinks::before(Arc::new(Nothing), parts.clone()));
         let surfaces = Surfaces { admin, aws: Arc::new(AwsEdge::new(parts)) };

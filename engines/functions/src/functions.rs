@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dormouse_blob::Blobs;
+use dormouse_blob::{Blob, Blobs};
 use dormouse_layers::Catalogue;
 use dormouse_layers::due_queue::{self, DueQueue, NewItem};
 use dormouse_model::{
@@ -14,6 +14,7 @@ use dormouse_model::{
 use dormouse_sandbox::{Driver, RuntimeState};
 use dormouse_store::Store;
 use dormouse_telemetry::{FunctionLogs, Metrics, UsageRecords, names};
+use futures_util::StreamExt;
 
 use crate::background;
 use crate::code::{CodeCache, ZipLimits};
@@ -65,6 +66,28 @@ pub struct Resolved {
     pub policy: Option<String>,
     /// The function's tags; none when it does not exist.
     pub tags: BTreeMap<String, String>,
+}
+
+/// A zip on its way out. It is never in memory as a whole.
+pub struct Download {
+    blob: Blob,
+}
+
+impl Download {
+    pub(crate) fn new(blob: Blob) -> Self {
+        Self { blob }
+    }
+
+    /// How long the zip is.
+    pub fn size_bytes(&self) -> u64 {
+        self.blob.size_bytes
+    }
+
+    /// Its next bytes; `None` behind the last.
+    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        let piece = self.blob.body.next().await?;
+        Some(piece.map_err(FunctionsError::from))
+    }
 }
 
 /// What runs at this moment, for operators.
@@ -220,15 +243,14 @@ impl Functions {
         self.engine.registry.list(account, page, all_versions)
     }
 
-    /// The zip of a version, as it was uploaded.
+    /// The zip of a version, as it was uploaded, piece by piece.
     pub async fn download_code(
         &self,
         account: &AccountId,
         name: &FunctionName,
         qualifier: Option<&Qualifier>,
-    ) -> Result<Bytes> {
-        let (_, blob) = self.engine.registry.download(account, name, qualifier).await?;
-        Ok(blob.bytes().await?)
+    ) -> Result<Download> {
+        self.engine.registry.download(account, name, qualifier).await
     }
 
     /// `UpdateFunctionCode`. Calls that run go on with the old code; later ones get the new.

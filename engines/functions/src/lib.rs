@@ -30,6 +30,6 @@ pub use commands::*;
 pub use error::{FunctionsError, Result, ThrottleReason};
 pub use events::{DeadEvent, DeadEventDetails, DeathReason};
 pub use function::*;
-pub use functions::{Functions, Parts, Resolved, Running};
+pub use functions::{Download, Functions, Parts, Resolved, Running};
 pub use parts::{ExecutionRoles, Randomness, RoleError, Sealer, SystemRandomness};
 pub use settings::Settings;

@@ -51,8 +51,8 @@ async fn a_function_is_created_read_and_deleted() {
     assert_eq!(again.expect_err("there"), FunctionsError::ResourceConflict("Function already exist: f".into()));
     let read = functions.get_function(&account(), &name("f"), None).await.expect("there");
     assert_eq!(read.version, made);
-    let zip = functions.download_code(&account(), &name("f"), None).await.expect("the zip");
-    assert_eq!(zip, creation("f", "").zip);
+    let pieces = pieces_of(functions.download_code(&account(), &name("f"), None).await.expect("the zip")).await;
+    assert_eq!(pieces.concat(), creation("f", "").zip);
     functions.delete_function(&account(), &name("f"), None).await.expect("deleted");
     let gone = functions.get_function(&account(), &name("f"), None).await;
     assert!(matches!(gone, Err(FunctionsError::ResourceNotFound(_))));
@@ -64,6 +64,29 @@ async fn a_function_is_created_read_and_deleted() {
     assert!(left.is_empty(), "{left:?}");
     let blobs = walk(&bench.dir.path().join("blobs"));
     assert!(!blobs.iter().any(|path| path.ends_with(".zip")), "{blobs:?}");
+}
+
+async fn pieces_of(mut zip: Download) -> Vec<bytes::Bytes> {
+    let mut pieces = Vec::new();
+    while let Some(piece) = zip.next().await {
+        pieces.push(piece.expect("it can be read"));
+    }
+    assert_eq!(zip.size_bytes(), pieces.iter().map(|piece| piece.len() as u64).sum::<u64>());
+    pieces
+}
+
+#[tokio::test]
+async fn code_is_read_piece_by_piece() {
+    let bench = Bench::new().await;
+    let mut rng = dormouse_testkit::Rng::new(3);
+    let incompressible: Vec<u8> = (0..3 << 17).flat_map(|_| rng.next().to_be_bytes()).collect();
+    let mut large = creation("f", "");
+    large.zip = zip_of(&[("app.py", b"x = 1"), ("large.bin", &incompressible)]);
+    let zip = large.zip.clone();
+    bench.functions.create_function(&account(), large).await.expect("created");
+    let pieces = pieces_of(bench.functions.download_code(&account(), &name("f"), None).await.expect("the zip")).await;
+    assert!(pieces.iter().all(|piece| piece.len() <= 1 << 20), "a piece holds it all");
+    assert_eq!(pieces.concat(), zip);
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use crate::admission::Reservations;
 use crate::code::CodeDigest;
 use crate::commands::{Listing, Page};
 use crate::error::{FunctionsError, Result};
-use crate::function::{AccountSettings, CodeSummary, FunctionDetails, FunctionVersion};
+use crate::function::{AccountSettings, FunctionDetails, FunctionVersion};
+use crate::functions::Download;
 
 /// Items of one page of a listing.
 const PAGE_ITEMS: u32 = 50;
@@ -142,12 +143,11 @@ impl Registry {
         account: &AccountId,
         name: &FunctionName,
         qualifier: Option<&Qualifier>,
-    ) -> Result<(CodeSummary, dormouse_blob::Blob)> {
+    ) -> Result<Download> {
         let code = self.get(account, name, qualifier).await?.version.code;
         let digest = CodeDigest::from_base64(&code.sha256)
             .ok_or_else(|| FunctionsError::internal("a digest in a record is damaged", &code.sha256))?;
-        let blob = self.code_blob(digest).await?;
-        Ok((code, blob))
+        Ok(Download::new(self.code_blob(digest).await?))
     }
 
     /// Reserved concurrency of the account's functions, from memory.
