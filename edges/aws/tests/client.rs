@@ -171,6 +171,8 @@ shown_by_python!("lambda_api":
     refusals,
 );
 
+shown_by_python!("members": creating, changing_the_configuration, changing_the_code, invoking);
+
 shown_by_python!("iam_api": access_keys, groups, policies, query_errors, roles, users);
 
 shown_by_python!("sts_api": boundaries, conditions_of_functions, conditions_of_identities, grants, sessions);

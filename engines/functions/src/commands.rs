@@ -71,6 +71,7 @@ pub struct LoggingChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the parameter of the same name")]
 pub enum Unsupported {
+    AcceleratorConfig,
     CapacityProviderConfig,
     CodeSigningConfigArn,
     DeadLetterConfig,
@@ -81,27 +82,63 @@ pub enum Unsupported {
     KmsKeyArn,
     Layers,
     PackageTypeImage,
+    PublishTo,
+    RuntimeConfig,
     S3Code,
     SnapStart,
+    SourceKmsKeyArn,
     TenancyConfig,
     VpcConfig,
+}
+
+impl Unsupported {
+    /// What to do without it.
+    pub fn instead(self) -> &'static str {
+        match self {
+            Self::DeadLetterConfig => {
+                "Leave it out: events that are given up are kept, and PutFunctionEventInvokeConfig takes a function as \
+                 their destination"
+            }
+            Self::ImageConfig | Self::ImageUri | Self::PackageTypeImage | Self::S3Code => {
+                "Send the code as a zip in ZipFile"
+            }
+            Self::KmsKeyArn | Self::SourceKmsKeyArn => {
+                "Leave it out: variables are sealed under the master key of the node"
+            }
+            Self::Layers => "Leave it out, and put the files of the layers into the zip",
+            Self::PublishTo => "Leave it out, and send Publish to publish a numbered version",
+            Self::RuntimeConfig => "Leave it out: the runtime is the one that the host has",
+            Self::VpcConfig => "Leave it out: the tag dormouse:egress grants what the function may reach",
+            Self::AcceleratorConfig
+            | Self::CapacityProviderConfig
+            | Self::CodeSigningConfigArn
+            | Self::DurableConfig
+            | Self::FileSystemConfigs
+            | Self::SnapStart
+            | Self::TenancyConfig => "Leave it out",
+        }
+    }
 }
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::AcceleratorConfig => "AcceleratorConfig",
             Self::CapacityProviderConfig => "CapacityProviderConfig",
             Self::CodeSigningConfigArn => "CodeSigningConfigArn",
             Self::DeadLetterConfig => "DeadLetterConfig",
             Self::DurableConfig => "DurableConfig",
             Self::FileSystemConfigs => "FileSystemConfigs",
             Self::ImageConfig => "ImageConfig",
-            Self::ImageUri => "Code.ImageUri",
+            Self::ImageUri => "ImageUri",
             Self::KmsKeyArn => "KMSKeyArn",
             Self::Layers => "Layers",
             Self::PackageTypeImage => "PackageType Image",
-            Self::S3Code => "Code.S3Bucket",
+            Self::PublishTo => "PublishTo",
+            Self::RuntimeConfig => "RuntimeConfig",
+            Self::S3Code => "Code from S3 (S3Bucket, S3Key)",
             Self::SnapStart => "SnapStart",
+            Self::SourceKmsKeyArn => "SourceKMSKeyArn",
             Self::TenancyConfig => "TenancyConfig",
             Self::VpcConfig => "VpcConfig",
         })

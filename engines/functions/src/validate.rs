@@ -105,7 +105,8 @@ pub(crate) fn supported(asked_for: &[Unsupported]) -> Result<()> {
     match asked_for.first() {
         None => Ok(()),
         Some(part) => Err(FunctionsError::invalid(format!(
-            "{part} is not supported by this version of Dormouse. Leave it out; nothing was changed."
+            "{part} is not supported by this version of Dormouse. {}; nothing was changed.",
+            part.instead()
         ))),
     }
 }

@@ -56,7 +56,8 @@ struct LoggingConfig {
 }
 
 /// Members that ask for parts of the API which the engine refuses by name.
-const REFUSED_BY_ENGINE: [(&str, Unsupported); 12] = [
+const REFUSED_BY_ENGINE: [(&str, Unsupported); 20] = [
+    ("AcceleratorConfig", Unsupported::AcceleratorConfig),
     ("CapacityProviderConfig", Unsupported::CapacityProviderConfig),
     ("CodeSigningConfigArn", Unsupported::CodeSigningConfigArn),
     ("DeadLetterConfig", Unsupported::DeadLetterConfig),
@@ -66,7 +67,14 @@ const REFUSED_BY_ENGINE: [(&str, Unsupported); 12] = [
     ("ImageUri", Unsupported::ImageUri),
     ("KMSKeyArn", Unsupported::KmsKeyArn),
     ("Layers", Unsupported::Layers),
+    ("PublishTo", Unsupported::PublishTo),
+    ("RuntimeConfig", Unsupported::RuntimeConfig),
+    ("S3Bucket", Unsupported::S3Code),
+    ("S3Key", Unsupported::S3Code),
+    ("S3ObjectStorageMode", Unsupported::S3Code),
+    ("S3ObjectVersion", Unsupported::S3Code),
     ("SnapStart", Unsupported::SnapStart),
+    ("SourceKMSKeyArn", Unsupported::SourceKmsKeyArn),
     ("TenancyConfig", Unsupported::TenancyConfig),
     ("VpcConfig", Unsupported::VpcConfig),
 ];
@@ -106,7 +114,8 @@ fn read_logging(config: LoggingConfig) -> Result<LoggingChange, ApiError> {
 pub(super) fn unsupported(members: &BTreeMap<String, Value>) -> Result<Vec<Unsupported>, ApiError> {
     let mut refused = Vec::new();
     for (name, value) in members {
-        if !asks_for_something(value) {
+        let switched_off = name == "SnapStart" && value.get("ApplyOn").is_some_and(|on| on == "None");
+        if switched_off || !asks_for_something(value) {
             continue;
         }
         match REFUSED_BY_ENGINE.iter().find(|(known, _)| known == name) {
@@ -122,11 +131,11 @@ pub(super) fn not_there(part: &str) -> ApiError {
     invalid(format!("{part} is not supported by this version of Dormouse. Leave it out; nothing was changed."))
 }
 
-/// Tools write out parts that they do not use: as null, empty, or with the value that switches them off.
-pub(super) fn asks_for_something(value: &Value) -> bool {
+/// Tools write out parts that they do not use: as null, empty, or false.
+fn asks_for_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
-        Value::String(text) => !text.is_empty() && text != "None",
+        Value::String(text) => !text.is_empty(),
         Value::Array(items) => items.iter().any(asks_for_something),
         Value::Object(members) => members.values().any(asks_for_something),
         Value::Bool(asked) => *asked,
@@ -164,8 +173,8 @@ mod tests {
     fn what_does_not_exist_is_named() {
         let change = read(json!({ "Layers": ["arn"], "SnapStart": { "ApplyOn": "PublishedVersions" } }));
         assert_eq!(change.expect("a change").unsupported, [Unsupported::Layers, Unsupported::SnapStart]);
-        let error = read(json!({ "AcceleratorConfig": { "A": "b" } })).expect_err("nothing of that kind");
+        let error = read(json!({ "NobodyKnows": { "A": "b" } })).expect_err("nothing of that kind");
         assert_eq!(error.name, "InvalidParameterValueException");
-        assert!(error.message.contains("AcceleratorConfig"), "{error}");
+        assert!(error.message.contains("NobodyKnows"), "{error}");
     }
 }

@@ -107,13 +107,14 @@ impl Code {
     /// The zip, and which of the other sources the caller asked for.
     fn read(self) -> Result<(bytes::Bytes, Vec<Unsupported>), ApiError> {
         let asked = unsupported(&self.others)?;
+        let other_source = asked.iter().any(|part| matches!(part, Unsupported::S3Code | Unsupported::ImageUri));
         match self.zip_file {
-            Some(_) if !asked.is_empty() => {
+            Some(_) if other_source => {
                 Err(invalid("Please do not provide other code parameters when providing a ZipFile."))
             }
             Some(zip) => Ok((zip.0, asked)),
-            None if asked.is_empty() => Err(invalid("Please provide a source for function code: send ZipFile.")),
-            None => Ok((bytes::Bytes::new(), asked)),
+            None if other_source => Ok((bytes::Bytes::new(), asked)),
+            None => Err(invalid("Please provide a source for function code: send ZipFile.")),
         }
     }
 }
