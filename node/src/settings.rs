@@ -45,6 +45,7 @@ pub(crate) fn front(config: &Config) -> FrontSettings {
         body_grace: millis(front.body_timeout_ms),
         body_min_bytes_per_sec: front.body_min_bytes_per_sec.0,
         body_memory_bytes: front.body_memory_mb.bytes(),
+        body_memory_time: millis(front.body_memory_timeout_ms),
         body_memory_wait: millis(front.body_memory_wait_ms),
         write_timeout: millis(front.write_timeout_ms),
         handshake_timeout: millis(front.handshake_timeout_ms),

@@ -9,8 +9,8 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::FrontSettings;
-use crate::pace::{Pace, Patience};
-use crate::room::{BodyRoom, Share};
+use crate::pace::{Pace, Patience, least_pace};
+use crate::room::{PeerRoom, Share};
 
 /// The body of a request. It is read from the client only as fast as it is asked for, and `100 Continue` is sent when it
 /// is first asked for.
@@ -29,7 +29,9 @@ struct Client {
     incoming: Incoming,
     settings: Arc<FrontSettings>,
     pace: Arc<Pace>,
-    room: Arc<BodyRoom>,
+    room: Arc<PeerRoom>,
+    /// What it holds of the room, in bytes.
+    held_bytes: u64,
     patience: Patience,
     sleep: Option<Pin<Box<Sleep>>>,
     ended: bool,
@@ -75,11 +77,12 @@ impl RequestBody {
         incoming: Incoming,
         settings: Arc<FrontSettings>,
         pace: Arc<Pace>,
-        room: Arc<BodyRoom>,
+        room: Arc<PeerRoom>,
     ) -> Self {
         let limit_bytes = settings.max_body_bytes;
         let ended = incoming.is_end_stream();
-        let client = Client { incoming, settings, pace, room, patience: Patience::default(), sleep: None, ended };
+        let (held_bytes, patience, sleep) = (0, Patience::default(), None);
+        let client = Client { incoming, settings, pace, room, held_bytes, patience, sleep, ended };
         Self { source: Source::Client(Box::new(client)), limit_bytes, received_bytes: 0 }
     }
 
@@ -116,7 +119,7 @@ impl RequestBody {
     }
 
     /// All of it. A large body first waits for room, and counts until the last part of the bytes is dropped.
-    pub async fn collect(self) -> Result<Bytes, BodyError> {
+    pub async fn collect(mut self) -> Result<Bytes, BodyError> {
         let share = self.share().await?;
         let bytes = self.gather().await?;
         Ok(match share {
@@ -126,10 +129,15 @@ impl RequestBody {
     }
 
     /// Room for all that may come. What is over the limit gets none, because it is not read.
-    async fn share(&self) -> Result<Option<Share>, BodyError> {
-        let Source::Client(client) = &self.source else { return Ok(None) };
+    async fn share(&mut self) -> Result<Option<Share>, BodyError> {
         let most = self.announced_bytes().unwrap_or(self.limit_bytes);
-        if most > self.limit_bytes { Ok(None) } else { client.room.take(most, &client.settings).await }
+        let Source::Client(client) = &mut self.source else { return Ok(None) };
+        if most > self.limit_bytes {
+            return Ok(None);
+        }
+        let share = client.room.take(most, &client.settings).await?;
+        client.held_bytes = if share.is_some() { most } else { 0 };
+        Ok(share)
     }
 
     async fn gather(mut self) -> Result<Bytes, BodyError> {
@@ -159,7 +167,8 @@ impl Client {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
                 ready!(self.poll_patience(cx, received));
-                return Poll::Ready(Err(BodyError::TooSlow { bytes_per_sec: self.settings.body_min_bytes_per_sec }));
+                let bytes_per_sec = least_pace(self.held_bytes, &self.settings);
+                return Poll::Ready(Err(BodyError::TooSlow { bytes_per_sec }));
             };
             self.patience.go_on(Instant::now);
             return match frame {
@@ -180,7 +189,8 @@ impl Client {
 
     /// Ready when the client has been waited for long enough.
     fn poll_patience(&mut self, cx: &mut Context<'_>, received: u64) -> Poll<()> {
-        let deadline = self.patience.wait(Instant::now(), received, &self.settings);
+        let least = least_pace(self.held_bytes, &self.settings);
+        let deadline = self.patience.wait(Instant::now(), received, least, &self.settings);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);

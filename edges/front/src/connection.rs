@@ -20,7 +20,7 @@ use crate::front::Stage;
 use crate::guard::{Guard, Refused};
 use crate::pace::{Pace, Phase};
 use crate::refusal::Refusals;
-use crate::room::BodyRoom;
+use crate::room::{BodyRoom, PeerRoom};
 use crate::{FrontSettings, Peer, REQUEST_ID_HEADER, Request, RequestBody, Response, SurfaceKind, Surfaces};
 use crate::{response, surface_of};
 
@@ -81,6 +81,7 @@ struct Connection {
     peer: Peer,
     tls: bool,
     pace: Arc<Pace>,
+    room: Arc<PeerRoom>,
     stage: watch::Receiver<Stage>,
 }
 
@@ -106,7 +107,8 @@ where
     let refused = Refused::new(Arc::clone(&serving.refusals), peer.clone());
     let guard = Guard::new(stream, Arc::clone(&serving.settings), Arc::clone(&pace), refused);
     let (mut draining, mut cut) = (stage.clone(), stage.clone());
-    let own = Arc::new(Connection { serving: Arc::clone(&serving), peer, tls, pace: Arc::clone(&pace), stage });
+    let room = Arc::new(PeerRoom::of(&serving.room, &peer));
+    let own = Arc::new(Connection { serving: Arc::clone(&serving), peer, tls, pace: Arc::clone(&pace), room, stage });
     let service = service_fn(move |request| {
         let started = Instant::now();
         own.pace.enter(Phase::Busy, started);
@@ -150,7 +152,7 @@ async fn answer(
             body,
             Arc::clone(&serving.settings),
             Arc::clone(pace),
-            Arc::clone(&serving.room),
+            Arc::clone(&connection.room),
         ),
         stage: Some(connection.stage.clone()),
     };

@@ -97,6 +97,13 @@ impl Pace {
     }
 }
 
+/// The slowest pace of a body in bytes a second. One that holds memory has to be through with it in a given time: at the
+/// pace that is enough for small ones, a client that is nobody yet could hold much of it for hours, at no cost of its own.
+pub(crate) fn least_pace(held_bytes: u64, settings: &FrontSettings) -> u64 {
+    let through_in_time = held_bytes as f64 / settings.body_memory_time.as_secs_f64().max(0.001);
+    settings.body_min_bytes_per_sec.max(through_in_time.ceil() as u64).max(1)
+}
+
 /// How long a body has been waited for. Time in which we did not ask for it does not count.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
@@ -105,10 +112,11 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// The client has nothing for us now. Returns until when it must, having sent so many bytes in all.
-    pub(crate) fn wait(&mut self, now: Instant, sent_bytes: u64, settings: &FrontSettings) -> Instant {
+    /// The client has nothing for us now. Returns until when it must, having sent so many bytes in all at a pace of at
+    /// least so many a second.
+    pub(crate) fn wait(&mut self, now: Instant, sent_bytes: u64, least: u64, settings: &FrontSettings) -> Instant {
         let since = *self.since.get_or_insert(now);
-        let earned = Duration::from_secs_f64(sent_bytes as f64 / settings.body_min_bytes_per_sec.max(1) as f64);
+        let earned = Duration::from_secs_f64(sent_bytes as f64 / least as f64);
         since + (settings.body_grace + earned).saturating_sub(self.waited)
     }
 
@@ -177,7 +185,7 @@ mod tests {
         let mut patience = Patience::default();
         let mut now = start;
         for sent in 0..60 {
-            let deadline = patience.wait(now, sent, &settings);
+            let deadline = patience.wait(now, sent, 1_000, &settings);
             now += Duration::from_secs(1);
             if deadline < now {
                 assert_eq!((now - start).as_secs(), 21);
@@ -193,7 +201,37 @@ mod tests {
         let (mut now, settings) = (Instant::now(), settings());
         let mut patience = Patience::default();
         for sent in 0..600 {
-            assert!(patience.wait(now, sent * 1_000, &settings) > now + Duration::from_secs(1), "cut after {sent} s");
+            let least = least_pace(0, &settings);
+            assert!(
+                patience.wait(now, sent * 1_000, least, &settings) > now + Duration::from_secs(1),
+                "cut after {sent} s"
+            );
+            now += Duration::from_secs(1);
+            patience.go_on(|| now);
+        }
+    }
+
+    #[test]
+    fn what_holds_memory_has_to_be_through_with_it_in_time() {
+        let settings = FrontSettings { body_memory_time: Duration::from_secs(300), ..settings() };
+        assert_eq!(least_pace(0, &settings), 1_000, "what holds none has all the time that its pace gives it");
+        assert_eq!(least_pace(300_000, &settings), 1_000);
+        assert_eq!(least_pace(60_000_000, &settings), 200_000);
+        // A client that is just above the least pace for small bodies is cut soon after the grace.
+        let (start, mut patience) = (Instant::now(), Patience::default());
+        let mut now = start;
+        let mut sent = 0;
+        while patience.wait(now, sent, least_pace(60_000_000, &settings), &settings) > now {
+            now += Duration::from_secs(1);
+            sent += 1_100;
+            patience.go_on(|| now);
+        }
+        assert_eq!((now - start).as_secs(), 21);
+        // One that is fast enough is not, to the end.
+        let (mut now, mut patience) = (start, Patience::default());
+        for second in 0..300 {
+            let least = least_pace(60_000_000, &settings);
+            assert!(patience.wait(now, second * 200_000, least, &settings) > now, "cut after {second} s");
             now += Duration::from_secs(1);
             patience.go_on(|| now);
         }

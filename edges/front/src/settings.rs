@@ -20,8 +20,12 @@ pub struct FrontSettings {
     pub body_grace: Duration,
     /// See `body_grace`.
     pub body_min_bytes_per_sec: u64,
-    /// What bodies of more than 1 MiB may hold together while they are read and handled; the next one waits.
+    /// What bodies of more than 1 MiB may hold together while they are read and handled; the next one waits. One address
+    /// holds at most half of it.
     pub body_memory_bytes: u64,
+    /// How long a body of more than 1 MiB may take in all, beside `body_grace`: it has to come the faster, the more memory it
+    /// holds meanwhile.
+    pub body_memory_time: Duration,
     /// How long it waits before it is answered 503.
     pub body_memory_wait: Duration,
     /// How long a client may take nothing of an answer that waits for it.
@@ -42,6 +46,7 @@ impl Default for FrontSettings {
             body_grace: Duration::from_secs(20),
             body_min_bytes_per_sec: 4 << 10,
             body_memory_bytes: 512 << 20,
+            body_memory_time: Duration::from_secs(300),
             body_memory_wait: Duration::from_secs(20),
             write_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),

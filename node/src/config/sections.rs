@@ -187,6 +187,8 @@ section! {
         body_min_bytes_per_sec: Bytes = "4096", 1..=1073741824;
         /// Memory that bodies of more than 1 MiB may hold together; the next large request waits before it is read.
         body_memory_mb: Megabytes = "512", 16..=67108864;
+        /// How long a body that holds such memory may take in all, beside body_timeout_ms: the larger, the faster it must come.
+        body_memory_timeout_ms: Millis = "300000", 1000..=86400000;
         /// How long a large request waits for memory before it is answered 503.
         body_memory_wait_ms: Millis = "20000", 0..=600000;
         /// How long a client may take nothing of an answer that waits for it.

@@ -66,7 +66,7 @@ async fn a_body_that_is_too_large_is_refused_in_words_that_arrive() {
 /// The second large body has no room as long as the first is held, and a small one needs none.
 #[tokio::test]
 async fn large_bodies_wait_for_room() {
-    let settings = FrontSettings { body_memory_bytes: 3 << 20, body_memory_wait: SHORT, ..FrontSettings::default() };
+    let settings = FrontSettings { body_memory_bytes: 6 << 20, body_memory_wait: SHORT, ..FrontSettings::default() };
     let (held, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let door = door(settings, {
         let (held, release) = (Arc::clone(&held), Arc::clone(&release));
@@ -169,6 +169,29 @@ async fn a_slow_body_is_not_waited_for() {
     stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nfour").await.expect("sent");
     let (head, body) = one(&mut stream).await;
     assert!(head.starts_with("HTTP/1.1 408") && body.contains("too slowly"), "{head}{body}");
+}
+
+/// At a pace that is enough for a small body, a large one would hold its memory for months.
+#[tokio::test]
+async fn a_large_body_has_to_come_faster_than_a_small_one() {
+    let settings = FrontSettings {
+        body_grace: SHORT,
+        body_min_bytes_per_sec: 1,
+        body_memory_time: Duration::from_secs(2),
+        ..FrontSettings::default()
+    };
+    let door = measuring(settings, 8 << 20);
+    let mut large = door.connect().await;
+    let head = |bytes: usize| format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {bytes}\r\n\r\n");
+    large.write_all(head(4 << 20).as_bytes()).await.expect("sent");
+    let mut small = door.connect().await;
+    small.write_all(format!("{}{}", head(1 << 20), "x".repeat(3_600)).as_bytes()).await.expect("sent");
+    large.write_all(&[b'x'; 3_600]).await.expect("sent");
+    let (answer, body) = one(&mut large).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && body.contains("at least 2097152 bytes a second"), "{answer}{body}");
+    // The small one sent as much, which gives it an hour.
+    small.write_all(&vec![b'x'; (1 << 20) - 3_600]).await.expect("sent");
+    assert_eq!(one(&mut small).await.1, "1048576");
 }
 
 #[tokio::test]
