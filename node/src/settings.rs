@@ -69,6 +69,9 @@ pub(crate) fn functions(config: &Config, host_memory_mb: u64) -> FunctionSetting
     FunctionSettings {
         code_cache_bytes: functions.code_cache_mb.0 * MB,
         code_storage_bytes: functions.code_storage_mb.0 * MB,
+        zip_bytes: usize::try_from(functions.max_zip_bytes.0).unwrap_or(usize::MAX),
+        unpacked_bytes: functions.max_unpacked_bytes.0,
+        zip_entries: functions.max_zip_entries as usize,
         account_concurrency: functions.account_concurrency,
         unreserved_concurrency_min: functions.unreserved_concurrency_min,
         node_invocations: functions.node_invocations,
@@ -79,6 +82,7 @@ pub(crate) fn functions(config: &Config, host_memory_mb: u64) -> FunctionSetting
         retire_before_expiry: secs(functions.retire_before_expiry_secs),
         init_timeout: millis(functions.init_timeout_ms),
         crash_loop_after: functions.crash_loop_after,
+        crash_loop_delay_min: millis(functions.crash_loop_min_delay_ms),
         crash_loop_delay_max: millis(functions.crash_loop_max_delay_ms),
         billing_granularity: millis(functions.billing_step_ms),
         retry_delays: asynchronous.retry_delays_secs.iter().map(|delay| secs(*delay)).collect(),
@@ -86,6 +90,7 @@ pub(crate) fn functions(config: &Config, host_memory_mb: u64) -> FunctionSetting
         throttle_delay_max: secs(asynchronous.max_backoff_secs),
         async_concurrency: asynchronous.workers as usize,
         async_lease: secs(asynchronous.lease_secs),
+        async_renewals_per_lease: asynchronous.renewals_per_lease,
         dead_event_retention: DAY * asynchronous.dead_event_retention_days,
         ..FunctionSettings::new(config.data_dir.join("cache/code"))
     }
@@ -102,5 +107,37 @@ pub(crate) fn process(config: &Config, state_dir: &Path, platform: PlatformEndpo
         log_bytes_per_second: usize::try_from(config.sandbox.log_bytes_per_sec.0).unwrap_or(usize::MAX),
         platform_connections: config.sandbox.platform_connections as usize,
         ..ProcessConfig::new(state_dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Setting, Sources, env_name, resolve};
+
+    /// A value that a setting takes and that is not its default.
+    fn other(setting: &Setting) -> String {
+        match setting.range {
+            Some((least, most)) => if least.to_string() == setting.default { most } else { least }.to_string(),
+            None => "7".to_owned(),
+        }
+    }
+
+    fn settings(environment: Vec<(String, String)>) -> String {
+        let sources = Sources { environment: environment.into_iter().collect(), ..Sources::default() };
+        format!("{:?}", functions(&resolve(&sources).expect("it fits").config, 1_024))
+    }
+
+    #[test]
+    fn every_setting_of_functions_arrives() {
+        let default = settings(Vec::new());
+        for setting in Config::settings().iter().filter(|setting| setting.key.starts_with("functions.")) {
+            // That one is the node's own.
+            if setting.key == "functions.drain_timeout_secs" {
+                continue;
+            }
+            let changed = settings(vec![(env_name(setting.key), other(setting))]);
+            assert_ne!(changed, default, "{} = {} changes nothing", setting.key, other(setting));
+        }
     }
 }

@@ -56,6 +56,8 @@ pub struct Settings {
     /// How long an asynchronous invocation that is being run stays hidden, unless that is renewed: what a killed node
     /// was running is run again after so long.
     pub async_lease: Duration,
+    /// How often that is renewed within one lease; at least twice, so that one renewal may fail.
+    pub async_renewals_per_lease: u32,
     /// Shards of the queue of asynchronous invocations; never shrinks.
     pub async_shards: u32,
     /// How long dead events are kept.
@@ -90,6 +92,7 @@ impl Settings {
             throttle_delay_max: Duration::from_secs(300),
             async_concurrency: 64,
             async_lease: Duration::from_secs(30),
+            async_renewals_per_lease: 3,
             async_shards: 4,
             dead_event_retention: Duration::from_secs(14 * 24 * 3600),
         }

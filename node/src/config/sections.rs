@@ -106,6 +106,12 @@ section! {
         code_cache_mb: Megabytes = "2048", 256..=67108864;
         /// Uploaded code that one account may keep.
         code_storage_mb: Megabytes = "76800", 1..=67108864;
+        /// The largest zip in a request. The request is a third longer than its zip and has to fit front.max_body_bytes.
+        max_zip_bytes: Bytes = "52428800", 1024..=1073741824;
+        /// Code of one function, unpacked.
+        max_unpacked_bytes: Bytes = "262144000", 1024..=1099511627776;
+        /// Files and directories in one zip.
+        max_zip_entries: u32 = "65535", 1..=10000000;
         /// Invocations in progress at one instant in one account.
         account_concurrency: u32 = "1000", 1..=1000000;
         /// Concurrency that reservations must leave to functions without one.
@@ -118,6 +124,8 @@ section! {
         retire_before_expiry_secs: Seconds = "1200", 60..=3000;
         /// After so many failed starts in a row a version's starts are delayed.
         crash_loop_after: u32 = "3", 1..=1000;
+        /// The first delay of a start after failed ones; it doubles.
+        crash_loop_min_delay_ms: Millis = "100", 1..=60000;
         /// The longest delay of a start after failed ones.
         crash_loop_max_delay_ms: Millis = "10000", 100..=600000;
     }
@@ -141,6 +149,8 @@ section! {
         /// How long an event stays with the node that runs it, unless the node renews that: what a killed node was running
         /// is run again after so long.
         lease_secs: Seconds = "30", 1..=3600;
+        /// How often the node renews that within so long. Fewer renewals cost less; more endure a store that is slow to write.
+        renewals_per_lease: u32 = "3", 2..=20;
         /// How long exhausted events are kept for events list and redrive.
         dead_event_retention_days: u32 = "14", 1..=3653;
     }

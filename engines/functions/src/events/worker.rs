@@ -132,7 +132,7 @@ impl Worker {
             return Tried::without_run(Ended::NotRun { before: event.note.not_run }, "The event became too old.");
         }
         let lease = self.engine.settings.async_lease;
-        let mut renewal = interval(lease / 3);
+        let mut renewal = interval(lease / self.engine.settings.async_renewals_per_lease.max(2));
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         renewal.tick().await;
         let run = self.run(event, item.body.clone());
