@@ -12,6 +12,8 @@ use crate::config::{Config, Millis, Seconds};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MB: u64 = 1 << 20;
+/// A function's log consists of at least so many segments when it is as large as it may become.
+const LOG_SEGMENTS: u64 = 8;
 
 fn secs(value: Seconds) -> Duration {
     Duration::from_secs(value.0)
@@ -22,10 +24,14 @@ fn millis(value: Millis) -> Duration {
 }
 
 pub(crate) fn logs(config: &Config) -> LogSettings {
+    let default = LogSettings::in_directory(config.data_dir.join("logs"));
+    let retention_bytes = config.logs.max_bytes.0;
     LogSettings {
         retention_age: DAY * config.logs.retention_days,
-        retention_bytes: config.logs.max_bytes.0,
-        ..LogSettings::in_directory(config.data_dir.join("logs"))
+        retention_bytes,
+        // What goes, goes by whole segments: enough of them that the size is kept to.
+        segment_bytes: default.segment_bytes.min(retention_bytes / LOG_SEGMENTS),
+        ..default
     }
 }
 

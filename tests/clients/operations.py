@@ -20,6 +20,22 @@ def call_some_functions():
         assert result(python, n) == n and result(node, n) == n
 
 
+def old_lines_give_way_to_new_ones():
+    name = function("def handler(e, c): print('line', e, 'x' * 100_000)", name="talks")
+    for n in range(40):
+        assert result(name, n) is None
+    eventually(lambda: any(line.startswith("line 39 ") for line in lines_of_log(name)))
+    kept = [int(line.split()[1]) for line in lines_of_log(name) if line.startswith("line ")]
+    assert 4 <= len(kept) <= 14 and kept == list(range(40 - len(kept), 40)), kept
+
+
+def old_logs_are_gone():
+    other = function("def handler(e, c): print('a line of today')")
+    assert result(other) is None
+    eventually(lambda: not lines_of_log("talks"))
+    assert any("a line of today" in line for line in lines_of_log(other))
+
+
 def sigterm_during_a_call():
     name = function("import time\ndef handler(e, c): time.sleep(3); return 'finished'", Timeout=20)
     answers = []

@@ -1,6 +1,8 @@
 //! Promise: it starts, stops and fails in ways that an operator understands, and leaves nothing behind.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 use dormouse_tests::{Client, Dormouse, Options, Output, Residue};
@@ -174,6 +176,36 @@ fn an_instance_that_ended_is_not_used_again() -> Result<()> {
 fn large_uploads_wait_for_each_other() -> Result<()> {
     let platform = Dormouse::start_with(Options::default().with("front.body_memory_mb", 16))?;
     Client::of(&platform).python("operations", "large_uploads_wait_for_each_other")
+}
+
+/// Of a log that becomes too large the oldest lines go; of one that becomes too old, all.
+#[test]
+fn logs_are_kept_as_much_and_as_long_as_is_set() -> Result<()> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let options = Options::default().with("logs.max_bytes", 1 << 20).with("logs.retention_days", 1);
+    let mut platform = Dormouse::start_with(options)?;
+    Client::of(&platform).python("operations", "old_lines_give_way_to_new_ones")?;
+    platform.stop()?;
+    let files = files_below(&platform.data_dir().join("logs"))?;
+    let kept: u64 = files.iter().map(|path| Ok(path.metadata()?.len())).sum::<Result<_>>()?;
+    ensure!((1 << 19..3 << 19).contains(&kept), "{kept} bytes are kept, and a MiB was to be");
+    for path in files {
+        std::fs::File::options().write(true).open(path)?.set_modified(SystemTime::now() - 2 * DAY)?;
+    }
+    platform.restart()?;
+    Client::of(&platform).python("operations", "old_logs_are_gone")
+}
+
+fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => found.extend(files_below(&path)?),
+            false => found.push(path),
+        }
+    }
+    Ok(found)
 }
 
 #[test]

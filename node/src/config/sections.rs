@@ -161,7 +161,7 @@ section! {
     Logs at "logs." {
         /// How long lines are kept.
         retention_days: u32 = "14", 1..=3653;
-        /// Bytes kept of all logs together; the oldest go first.
+        /// Bytes kept of the log of each function, about; the oldest go first.
         max_bytes: Bytes = "10737418240", 1048576..=1125899906842624;
     }
 }
