@@ -22,6 +22,10 @@ const CPU_PERIOD_US: u64 = 20_000;
 /// The kernel refuses quotas under one millisecond.
 const CPU_QUOTA_US_MIN: u64 = 1_000;
 
+/// What all sandboxes together weigh on each core, beside 1 for any other process there, the node's threads included. Work
+/// is what the machine is for, and the node seldom needs long: too light, and whatever wakes pushes a function off its core.
+const SANDBOXES_WEIGHT: u64 = 4;
+
 /// The directories under which a jailer makes the cgroups of its sandboxes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hierarchy {
@@ -45,7 +49,7 @@ impl Hierarchy {
     pub(crate) fn create(self) -> Self {
         let made = match &self {
             Self::None { .. } => return self,
-            Self::V1(dirs) => dirs.all().into_iter().try_for_each(|dir| make_dir(dir)),
+            Self::V1(dirs) => dirs.create_bases(),
             Self::V2 { base, .. } => v2::create_base(base).map_err(|e| io::Error::new(e.kind(), e.to_string())),
         };
         match (made, self) {
@@ -128,17 +132,11 @@ impl SandboxCgroup {
         }
     }
 
-    /// Limits CPU time, in thousandths of a core.
+    /// Limits CPU time, in thousandths of a core, and weighs the sandbox accordingly where there is not enough for all.
     pub(crate) fn set_cpu(&self, millicores: u32) -> io::Result<()> {
-        let quota = cpu_quota_us(millicores);
         match self {
-            Self::V1(dirs) => match &dirs.cpu {
-                Some(dir) => write(&dir.join("cpu.cfs_quota_us"), &quota.to_string()),
-                None => Ok(()),
-            },
-            Self::V2 { dir, controllers } if controllers.iter().any(|c| c == "cpu") => {
-                write(&dir.join("cpu.max"), &format!("{quota} {CPU_PERIOD_US}"))
-            }
+            Self::V1(dirs) => dirs.cpu.as_ref().map_or(Ok(()), |dir| v1::set_cpu(dir, millicores)),
+            Self::V2 { dir, controllers } if controllers.iter().any(|c| c == "cpu") => v2::set_cpu(dir, millicores),
             Self::V2 { .. } => Ok(()),
         }
     }
@@ -290,6 +288,22 @@ mod tests {
         assert_eq!(cpu_quota_us(72), 1_440);
         assert_eq!(cpu_quota_us(1), 1_000);
         assert_eq!(cpu_quota_us(6_000), 120_000);
+    }
+
+    #[test]
+    fn a_sandbox_weighs_in_proportion_to_its_quota() {
+        let set = |millicores, make: fn(&Path, u32) -> io::Result<()>| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let files = ["cpu.shares", "cpu.cfs_quota_us", "cpu.weight", "cpu.max"].map(|name| dir.path().join(name));
+            files.iter().for_each(|file| std::fs::write(file, "").expect("a file"));
+            make(dir.path(), millicores).expect("written");
+            files.map(|file| std::fs::read_to_string(file).expect("read"))
+        };
+        assert_eq!(set(1_000, v1::set_cpu), ["1024", "20000", "", ""]);
+        assert_eq!(set(1, v1::set_cpu), ["2", "1000", "", ""]);
+        assert_eq!(set(1_000, v2::set_cpu), ["", "", "100", "20000 20000"]);
+        assert_eq!(set(72, v2::set_cpu), ["", "", "7", "1440 20000"]);
+        assert_eq!(set(1, v2::set_cpu), ["", "", "1", "1000 20000"]);
     }
 
     #[test]

@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use rustix::event::EventfdFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{CPU_PERIOD_US, cpu_quota_us, number_of, write};
+use super::{CPU_PERIOD_US, SANDBOXES_WEIGHT, cpu_quota_us, make_dir, number_of, write};
 use crate::Plan;
+
+/// `cpu.shares` of an ordinary process, and the range of it. Source: the kernel's kernel/sched/sched.h.
+const SHARES_OF_A_CORE: u64 = 1_024;
+const SHARES_MIN: u64 = 2;
+const SHARES_MAX: u64 = 1 << 18;
 
 /// One directory for each controller; two controllers mounted together share theirs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +58,16 @@ impl V1Dirs {
         }
     }
 
+    /// Makes these directories, the bases.
+    pub(super) fn create_bases(&self) -> io::Result<()> {
+        self.all().into_iter().try_for_each(|dir| make_dir(dir))?;
+        let Some(dir) = &self.cpu else { return Ok(()) };
+        // The shares of a cgroup are divided among the cores that it runs on; those of a process are not.
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let shares = (SHARES_OF_A_CORE * SANDBOXES_WEIGHT * cores).min(SHARES_MAX);
+        write(&dir.join("cpu.shares"), &shares.to_string())
+    }
+
     pub(super) fn make(&self, plan: &Plan) -> io::Result<()> {
         for dir in self.all() {
             std::fs::create_dir(dir)?;
@@ -62,7 +77,7 @@ impl V1Dirs {
         }
         if let Some(dir) = &self.cpu {
             write(&dir.join("cpu.cfs_period_us"), &CPU_PERIOD_US.to_string())?;
-            write(&dir.join("cpu.cfs_quota_us"), &cpu_quota_us(plan.cpu_millicores).to_string())?;
+            set_cpu(dir, plan.cpu_millicores)?;
         }
         if let Some(dir) = &self.pids {
             write(&dir.join("pids.max"), &(plan.pids_max + 1).to_string())?;
@@ -83,6 +98,12 @@ impl V1Dirs {
         write(&dir.join("cgroup.event_control"), &format!("{} {}", event.as_raw_fd(), control.as_raw_fd()))?;
         Ok(event)
     }
+}
+
+pub(super) fn set_cpu(dir: &Path, millicores: u32) -> io::Result<()> {
+    let shares = (u64::from(millicores) * SHARES_OF_A_CORE / 1_000).clamp(SHARES_MIN, SHARES_MAX);
+    write(&dir.join("cpu.shares"), &shares.to_string())?;
+    write(&dir.join("cpu.cfs_quota_us"), &cpu_quota_us(millicores).to_string())
 }
 
 fn limit_memory(dir: &Path, bytes: u64) -> io::Result<()> {

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{CPU_PERIOD_US, cpu_quota_us, make_dir, number_of, write};
+use super::{CPU_PERIOD_US, SANDBOXES_WEIGHT, cpu_quota_us, make_dir, number_of, write};
 use crate::Plan;
 
 /// The controllers that limit sandboxes.
@@ -9,12 +9,20 @@ const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// Where the processes go that stood in the cgroup which has to hand controllers down.
 pub(super) const LEAF: &str = "dormouse-host";
 
+/// `cpu.weight` of a cgroup that nobody gave one, and the range of it.
+const WEIGHT_OF_A_CORE: u64 = 100;
+const WEIGHT_MAX: u64 = 10_000;
+
 /// Makes the base and has it hand down the controllers that there are.
 pub(super) fn create_base(base: &Path) -> io::Result<()> {
     let parent = base.parent().ok_or(io::ErrorKind::InvalidInput)?;
     hand_down(parent)?;
     make_dir(base)?;
-    hand_down(base)
+    hand_down(base)?;
+    if has_word(&std::fs::read_to_string(parent.join("cgroup.subtree_control"))?, "cpu") {
+        write(&base.join("cpu.weight"), &(WEIGHT_OF_A_CORE * SANDBOXES_WEIGHT).to_string())?;
+    }
+    Ok(())
 }
 
 /// A cgroup with processes of its own hands nothing down: they move to a leaf first.
@@ -65,12 +73,18 @@ pub(super) fn make(dir: &Path, controllers: &[String], plan: &Plan) -> io::Resul
         }
     }
     if has("cpu") {
-        write(&dir.join("cpu.max"), &format!("{} {CPU_PERIOD_US}", cpu_quota_us(plan.cpu_millicores)))?;
+        set_cpu(dir, plan.cpu_millicores)?;
     }
     if has("pids") {
         write(&dir.join("pids.max"), &(plan.pids_max + 1).to_string())?;
     }
     Ok(())
+}
+
+pub(super) fn set_cpu(dir: &Path, millicores: u32) -> io::Result<()> {
+    let weight = (u64::from(millicores) * WEIGHT_OF_A_CORE / 1_000).clamp(1, WEIGHT_MAX);
+    write(&dir.join("cpu.weight"), &weight.to_string())?;
+    write(&dir.join("cpu.max"), &format!("{} {CPU_PERIOD_US}", cpu_quota_us(millicores)))
 }
 
 pub(super) fn event(dir: &Path, file: &str, key: &str) -> io::Result<u64> {
