@@ -3,5 +3,6 @@
 mod drain;
 mod http;
 mod limits;
+mod smuggling;
 mod support;
 mod tls;
