@@ -51,7 +51,14 @@ pub(super) fn read(table: &Service, input: ShapeId, incoming: &Incoming<'_>) -> 
     let body = std::str::from_utf8(incoming.body)
         .map_err(|_| ApiError::serialization("The body of the request is not text. Send form parameters."))?;
     let body = parse_pairs(body).map_err(|error| ApiError::serialization(format!("{error}.")))?;
-    let parameters: Parameters = incoming.query.iter().cloned().chain(body).collect();
+    let mut parameters = Parameters::new();
+    for (name, value) in incoming.query.iter().cloned().chain(body) {
+        // Whoever reads the request along the way must not see another value than we do.
+        if parameters.contains_key(&name) {
+            return Err(ApiError::serialization(format!("The parameter {:?} is given twice.", shorten(&name))));
+        }
+        parameters.insert(name, value);
+    }
     let value = read_shape(table, table.shape(input), "", &parameters)?;
     Ok(value.unwrap_or_else(|| Value::Object(Map::new())))
 }
@@ -202,6 +209,26 @@ mod tests {
         assert_eq!(error.name, "SerializationException");
         let error = read("ListRoles", "MaxItems=%ff").expect_err("not text");
         assert_eq!(error.name, "SerializationException");
+        for twice in ["RoleName=a&RoleName=b", "RoleName=a&RoleName=a", "RoleName=a&Role%4eame=b", "RoleName=a&X=&X="] {
+            let error = read("GetRole", twice).expect_err("said twice");
+            assert_eq!(error.name, "SerializationException", "{twice}");
+        }
+    }
+
+    /// Numbers of a list are names and no sizes, and depth is what the model has.
+    #[test]
+    fn forms_take_no_more_room_than_they_have() {
+        let tag = |number: &str| format!("RoleName=r&Tags.member.{number}.Key=k&Tags.member.{number}.Value=v");
+        let read_tags = |form: &str| read("TagRole", form).map(|input| input["Tags"].as_array().map_or(0, Vec::len));
+        assert_eq!(read_tags(&tag("4294967295")).expect("a number"), 1);
+        for odd in ["4294967296", "-1", "1e9", "", "x"] {
+            assert_ne!(read_tags(&tag(odd)).unwrap_or(0), 1, "{odd:?} is no number");
+        }
+        let deep = format!("RoleName=r&Tags.member.1{}.Key=k", ".member.1".repeat(50_000));
+        assert!(read("TagRole", &deep).is_err() || read_tags(&deep).expect("read") == 0);
+        let many: String = (1..=2_000).map(|n| format!("&Tags.member.{n}.Key=k{n}&Tags.member.{n}.Value=")).collect();
+        let error = read("TagRole", &format!("RoleName=r{many}")).expect_err("more tags than a role takes");
+        assert_eq!(error.name, "ValidationError");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::condition::Condition;
+use super::json::Unambiguous;
 use super::pattern::{ArnPattern, Pattern};
 use super::principal::{self, Named};
 
@@ -105,7 +106,7 @@ pub(super) struct Statement {
 impl Policy {
     /// Reads a document and checks it for its kind.
     pub fn parse(text: &str, kind: Kind) -> Result<Self, MalformedPolicy> {
-        let document: Value = serde_json::from_str(text).map_err(|_| MalformedPolicy::Json)?;
+        let Unambiguous(document) = serde_json::from_str(text).map_err(|_| MalformedPolicy::Json)?;
         let Value::Object(document) = document else { return Err(MalformedPolicy::Syntax) };
         let variables = match document.get("Version") {
             None => false,
@@ -387,6 +388,8 @@ mod tests {
         ] {
             assert_eq!(says(identity(wrong)), "Syntax errors in policy.", "{wrong}");
         }
+        let twice = r#"{"Effect":"Deny","Action":"*","Resource":"*","Effect":"Allow"}"#;
+        assert_eq!(says(identity(twice)), "This policy contains invalid Json");
         let deep = "[".repeat(100_000);
         assert_eq!(says(identity(&deep)), "This policy contains invalid Json");
     }

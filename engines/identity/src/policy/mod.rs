@@ -8,6 +8,7 @@ mod document;
 mod evaluate;
 #[cfg(test)]
 mod evaluate_tests;
+mod json;
 mod pattern;
 mod principal;
 
