@@ -178,6 +178,29 @@ mod tests {
         assert!(path("s3", "/a//../b").is_ok(), "keys of objects may hold every segment");
     }
 
+    /// What one reader decodes once and the other twice has another signature.
+    #[test]
+    fn paths_that_decode_to_the_same_are_signed_apart() {
+        let paths = ["/a%20b", "/a%2520b", "/a+b", "/a%252520b", "/a%2Bb", "/a%2fb", "/a%2Fb", "/a/b", "/%2e%2e/b"];
+        for service in ["lambda", "iam"] {
+            let signed: std::collections::BTreeSet<_> =
+                paths.iter().map(|raw| path(service, raw).expect("a path")).collect();
+            assert_eq!(signed.len(), paths.len(), "{signed:?}");
+        }
+        assert_ne!(path("s3", "/a%20b").expect("a path"), path("s3", "/a%2520b").expect("a path"));
+    }
+
+    /// An empty value is signed as one, and a header that is not there is not signed at all.
+    #[test]
+    fn empty_is_not_absent() {
+        let headers: &[(&str, &[u8])] = &[("host", b"h"), ("x-empty", b""), ("x-blank", b" \t ")];
+        let signed = SignedRequest { method: "GET", path: "/", query: "a", headers };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let text = request(&signed, "lambda", &names(&["host", "x-blank", "x-empty"]), "hash").expect("signed");
+        assert_eq!(text, "GET\n/\na=\nhost:h\nx-blank:\nx-empty:\n\nhost;x-blank;x-empty\nhash");
+        assert!(request(&signed, "lambda", &names(&["host", "x-absent"]), "hash").is_err());
+    }
+
     #[test]
     fn a_query_is_sorted_after_encoding_and_its_signature_left_out() {
         let request =

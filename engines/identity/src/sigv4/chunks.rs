@@ -350,6 +350,53 @@ mod tests {
         }
     }
 
+    /// A signed chunk is good in its place only, and nothing is good behind the last one.
+    #[test]
+    fn chunks_are_neither_moved_nor_left_out_nor_added() {
+        let kind = Streaming::Signed;
+        let wire = encode(kind, &[b"first", b"other"], &[]);
+        // Each head is `5;chunk-signature=`, 64 digits and a line break; the data and a line break follow.
+        let chunk = 2 + "chunk-signature=".len() + 64 + 2 + 5 + 2;
+        let (first, second, last) = (&wire[..chunk], &wire[chunk..2 * chunk], &wire[2 * chunk..]);
+        assert_eq!(decode(kind, &[first, second, last].concat(), 10, 7).expect("valid"), b"firstother");
+        for (what, parts, length) in [
+            ("moved", vec![second, first, last], 10),
+            ("left out", vec![second, last], 5),
+            ("cut", vec![first, last], 5),
+            ("doubled", vec![first, first, second, last], 15),
+            ("behind the last", vec![first, second, last, second], 15),
+            ("behind a last that is not closed", vec![first, second, &last[..last.len() - 2], second], 15),
+            ("two last", vec![first, second, last, last], 10),
+            ("no last", vec![first, second], 10),
+        ] {
+            for step in [1, 1_000] {
+                assert!(decode(kind, &parts.concat(), length, step).is_err(), "{what}");
+            }
+        }
+        // Of another request, whose signature is another.
+        let mut other = ChunkDecoder::new(kind, Zeroizing::new(KEY), ("T".to_owned(), "S".to_owned()), [8; 32], 10);
+        assert_eq!(other.push(&wire, &mut Vec::new()), Err(ChunkError::Signature));
+    }
+
+    #[test]
+    fn trailers_are_those_that_were_signed() {
+        let kind = Streaming::SignedTrailer;
+        let wire = encode(kind, &[b"data"], &[("x-amz-checksum-crc32", "AAAA"), ("x-amz-meta", "b")]);
+        let text = String::from_utf8(wire.clone()).expect("text");
+        assert!(decode(kind, &wire, 4, 9).is_ok());
+        let signature = text.find("x-amz-trailer-signature").expect("signed");
+        for changed in [
+            text.replace("AAAA", "AAAB"),
+            text.replace("x-amz-meta:b\r\n", ""),
+            text.replace("x-amz-checksum-crc32:AAAA\r\nx-amz-meta:b", "x-amz-meta:b\r\nx-amz-checksum-crc32:AAAA"),
+            text.replace("x-amz-trailer-signature", "x-amz-meta:c\r\nx-amz-trailer-signature"),
+            format!("{}\r\n", &text[..signature]),
+            format!("{}x-amz-meta:c\r\n\r\n", text.trim_end_matches("\r\n").to_owned() + "\r\n"),
+        ] {
+            assert!(decode(kind, changed.as_bytes(), 4, 9).is_err(), "{changed}");
+        }
+    }
+
     #[test]
     fn lengths_ends_and_sizes_are_judged() {
         let wire = encode(Streaming::Signed, &[b"hello"], &[]);

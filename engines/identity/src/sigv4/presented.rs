@@ -401,6 +401,69 @@ mod tests {
         }
     }
 
+    fn presigned(changes: &[(&str, &str)]) -> Result<Presented, AuthError> {
+        let mut parameters = vec![
+            ("X-Amz-Algorithm", ALGORITHM),
+            ("X-Amz-Credential", "AKIDEXAMPLE%2F20261123%2Fus-east-1%2Flambda%2Faws4_request"),
+            ("X-Amz-Date", "20261123T052844Z"),
+            ("X-Amz-Expires", "60"),
+            ("X-Amz-SignedHeaders", "host"),
+            ("X-Amz-Signature", SIGNATURE),
+        ];
+        for (name, value) in changes {
+            parameters.retain(|(known, _)| known != name);
+            parameters.push((name, value));
+        }
+        parameters.retain(|(_, value)| *value != "absent");
+        let query: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        read(&[("host", b"h")], &query.join("&"))
+    }
+
+    #[test]
+    fn a_presigned_url_is_good_for_a_week_at_most() {
+        for (text, good) in [
+            ("1", true),
+            ("604800", true),
+            ("604801", false),
+            ("0", false),
+            ("-60", false),
+            ("", false),
+            ("60.0", false),
+            ("6e1", false),
+            ("0x3c", false),
+            ("99999999999999999999", false),
+            ("absent", false),
+        ] {
+            assert_eq!(presigned(&[("X-Amz-Expires", text)]).is_ok(), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn broken_presigned_urls_are_refused() {
+        assert!(presigned(&[]).is_ok());
+        for change in [
+            ("X-Amz-Algorithm", "AWS4-ECDSA-P256-SHA256"),
+            ("X-Amz-SignedHeaders", ""),
+            ("X-Amz-SignedHeaders", "x-a"),
+            ("X-Amz-SignedHeaders", "host%3B"),
+            ("X-Amz-SignedHeaders", "Host"),
+            ("X-Amz-SignedHeaders", "host%3B%3Bx-a"),
+            ("X-Amz-SignedHeaders", "host%0Ax-a"),
+            ("X-Amz-Security-Token", ""),
+            ("X-Amz-Credential", "%2F20261123%2Fus-east-1%2Flambda%2Faws4_request%2F"),
+            ("X-Amz-Date", "20261124T052844Z"),
+            ("X-Amz-Signature", "%FF"),
+            ("x%2damz%2dexpires%00", "1"),
+        ] {
+            let refused = presigned(&[change]).is_err();
+            // What only looks like one of the parameters is an ordinary one.
+            assert_eq!(refused, !change.0.starts_with("x%2d"), "{change:?}");
+        }
+        assert!(presigned(&[("%58-Amz-Date", "20261123T052844Z")]).is_err(), "said twice, once hidden");
+        let unsigned: &[(&str, &[u8])] = &[("host", b"h"), ("x-amz-invocation-type", b"")];
+        assert!(read(unsigned, "X-Amz-Signature=00").is_err());
+    }
+
     #[test]
     fn times_are_read_strictly() {
         for bad in
