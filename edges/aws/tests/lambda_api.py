@@ -260,15 +260,24 @@ def raw_requests():
     assert send("GET", "/nowhere")[:2] == (404, "UnknownOperationException")
     assert send("PATCH", f"/2015-03-31/functions/{name}")[:2] == (404, "UnknownOperationException")
     path = f"/2015-03-31/functions/{name}/configuration"
-    for body in (b"{", b"[]", b'{"Timeout":"3"}', b"[" * 100_000, b"\xff"):
+    for body in (b"{", b"[]", b'{"Timeout":"3"}', b"[" * 100_000, b"\xff", b'{"Timeout":1e400}', b'{"Timeout":3.5}',
+                 b'{"Timeout":' + b"9" * 100_000 + b"}", b'{"Environment":' + b'{"Variables":' * 10_000 + b"1" + b"}" * 10_001,
+                 b'{"Timeout":3,}', b"\xef\xbb\xbf{}", b'{"Timeout":3}{}', b'{"Description":"\\ud800"}'):
         status, kind, answer = send("PUT", path, body)
         assert (status, kind) == (400, "SerializationException"), (body[:20], status, kind)
         assert json.loads(answer)["message"], answer
+    # As the service does it: the last one counts, and is checked.
+    assert json.loads(send("PUT", path, b'{"Timeout":901,"Timeout":5}')[2])["Timeout"] == 5
+    assert send("PUT", path, b'{"Timeout":5,"Timeout":901}')[:2] == (400, "ValidationException")
+    assert send("PUT", path, b'{"Timeout":-99999999999}')[0] == 400
     status, kind, answer = send("PUT", path, b"{}" + b" " * (2 << 20))
     assert (status, kind) == (413, "RequestEntityTooLargeException"), (status, kind)
     invoke = f"/2015-03-31/functions/{name}/invocations"
     assert send("POST", invoke, b"{}", {"X-Amz-Invocation-Type": "Later"})[:2] == (400, "ValidationException")
     assert send("POST", invoke, b"{}", {"X-Amz-Client-Context": "!"})[:2] == (400, "InvalidRequestContentException")
+    assert send("POST", invoke, b"[" * 100_000)[:2] == (400, "InvalidRequestContentException")
+    for odd in ("%2e%2e", "a%2Fb", "%252e", f"{name}%00", f"{name}%0d%0ax:%20y"):
+        assert send("GET", f"/2015-03-31/functions/{odd}")[0] in (400, 404), odd
 
 
 def audit_trail():
