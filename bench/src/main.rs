@@ -17,6 +17,9 @@ use clap::Parser;
 
 use crate::measure::{Row, table};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Prints one table of measurements and writes it to target/bench/report.json.
 #[derive(Debug, Parser)]
 struct Options {

@@ -18,6 +18,9 @@ use args::{Cli, Command};
 use dormouse_node::doctor::SPAWNER_ARGUMENT;
 use failure::Failure;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // `up` runs this same program again to make its sandboxes, in a process that has never had a second thread.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == SPAWNER_ARGUMENT) {
