@@ -1,6 +1,7 @@
 //! What the platform costs while it sleeps.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -9,6 +10,8 @@ use crate::measure::Row;
 use crate::platform::Platform;
 
 const FUNCTIONS: u32 = 1_000;
+/// Until what was freed has been given back to the system.
+const REST: Duration = Duration::from_secs(3);
 
 /// `rest`: memory and processes with a thousand functions deployed and none running.
 pub(crate) async fn at_rest(dormouse: &Path) -> Result<Vec<Row>> {
@@ -25,10 +28,12 @@ pub(crate) async fn at_rest(dormouse: &Path) -> Result<Vec<Row>> {
     for n in 0..100 {
         create(n).await?;
     }
+    tokio::time::sleep(REST).await;
     let before = platform.resident_bytes()?;
     for n in 100..FUNCTIONS {
         create(n).await?;
     }
+    tokio::time::sleep(REST).await;
     let after = platform.resident_bytes()?;
     let each = after.saturating_sub(before) as f64 / f64::from(FUNCTIONS - 100) / 1024.0;
     let processes = platform.descendants().len().saturating_sub(1);
