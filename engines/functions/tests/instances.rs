@@ -96,6 +96,63 @@ async fn a_start_finds_the_room_that_the_one_before_it_had_made() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn memory_of_instances_on_their_way_out_is_waited_for() {
+    let bench = Bench::with(|settings| settings.instances_memory_mb = 128).await;
+    bench.create("f", "stop_ms=500").await;
+    bench.invoke("f", "{}").await.expect("answered");
+    let change = ConfigurationChange { description: Some("new".into()), ..Default::default() };
+    let update = UpdateConfiguration { name: name("f"), change, revision: None };
+    bench.functions.update_configuration(&account(), update).await.expect("updated");
+    let began = tokio::time::Instant::now();
+    bench.invoke("f", "{}").await.expect("the old instance makes room for the new one");
+    assert_eq!(began.elapsed(), Duration::from_millis(500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_takes_long_to_stop_holds_up_no_other() {
+    let bench = Bench::with(|settings| settings.idle_expiry = Duration::from_secs(1)).await;
+    bench.create("f", "ms=100,stop_ms=60000").await;
+    let both = together(&bench, "f", 2, "{}").await;
+    assert!(both.iter().all(Result::is_ok));
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    // One expires when the other is due to be frozen.
+    bench.invoke("f", "{}").await.expect("warm");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let began = tokio::time::Instant::now();
+    bench.invoke("f", "{}").await.expect("warm");
+    assert_eq!((began.elapsed(), bench.seen.starts.load(SeqCst)), (Duration::from_millis(100), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_init_that_hangs_holds_up_no_other_function() {
+    let bench = Bench::with(|settings| settings.concurrent_starts = 1).await;
+    bench.create("hangs", "init=hang").await;
+    bench.create("f", "init_ms=50").await;
+    let began = tokio::time::Instant::now();
+    let (hung, answered) = tokio::join!(bench.invoke("hangs", "{}"), async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let answered = bench.invoke("f", "{}").await;
+        (answered, began.elapsed())
+    });
+    answered.0.expect("answered");
+    assert!(answered.1 < Duration::from_secs(2), "{:?}", answered.1);
+    assert!(hung.expect("a function error").function_error.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered_also_when_its_start_has_a_fault() {
+    let bench = Bench::new().await;
+    bench.create("f", "init=panic").await;
+    for _ in 0..2 {
+        let failed = bench.invoke("f", "{}").await.expect_err("our fault");
+        assert!(matches!(failed, FunctionsError::Internal(_)), "{failed:?}");
+    }
+    let running = bench.functions.running();
+    assert_eq!((running.starting, running.live, running.memory_mb), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_update_is_seen_by_the_next_call_and_old_instances_go() {
     let bench = Bench::new().await;
     bench.create("f", "ms=1000,print=old").await;

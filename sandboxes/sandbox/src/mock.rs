@@ -7,12 +7,13 @@
 //! | Word | Meaning |
 //! |---|---|
 //! | `init_ms=N` | the init phase takes N ms |
-//! | `init=error`, `exit`, `oom`, `platform`, `missing`, `hang` | how it ends, when not well |
+//! | `init=error`, `exit`, `oom`, `platform`, `missing`, `hang`, `panic` | how it ends, when not well |
 //! | `init_fails=N` | it ends so in the first N starts of the driver only, and well from then on |
 //! | `init_print=TEXT` | a line on standard output in every init phase |
 //! | `ms=N` | an invocation takes N ms |
 //! | `print=TEXT` | a line on standard output in every invocation |
 //! | `end=error`, `exit`, `oom`, `large`, `platform`, `hang` | how an invocation ends, when not with its own event |
+//! | `stop_ms=N` | stopping it takes N ms |
 //! | `dies_ms=N` | the instance ends by itself N ms after its last invocation |
 //!
 //! Time is tokio's, so it stands still in a test that pauses it.
@@ -87,6 +88,7 @@ struct Script {
     print: Option<String>,
     end: Option<String>,
     dies_after: Option<Duration>,
+    stop_takes: Duration,
 }
 
 impl Script {
@@ -102,6 +104,7 @@ impl Script {
                 "ms" => self.takes = millis(),
                 "print" => self.print = Some(value.to_owned()),
                 "end" => self.end = Some(value.to_owned()),
+                "stop_ms" => self.stop_takes = millis(),
                 "dies_ms" => self.dies_after = Some(millis()),
                 _ => {}
             }
@@ -151,6 +154,7 @@ fn failed_init(script: &Script) -> Option<StartError> {
         "error" => function("Runtime.ImportModuleError", "Unable to import module 'mock'"),
         "exit" => function("Runtime.ExitError", "Runtime exited with error: exit status 1"),
         "oom" => StartError::OutOfMemory { duration: script.init },
+        "panic" => panic!("the script says so"),
         "missing" => StartError::RuntimeMissing("mock is not installed: apt-get install mock".to_owned()),
         _ => StartError::Platform("the script says so".to_owned()),
     })
@@ -282,7 +286,11 @@ impl Instance for MockInstance {
         }
     }
 
-    async fn stop(self: Box<Self>) {}
+    async fn stop(self: Box<Self>) {
+        if !self.script.stop_takes.is_zero() {
+            sleep(self.script.stop_takes).await;
+        }
+    }
 }
 
 #[cfg(test)]

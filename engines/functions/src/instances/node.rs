@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use dormouse_blob::Blobs;
 use dormouse_model::{Clock, Region};
@@ -7,7 +8,7 @@ use dormouse_sandbox::Driver;
 use dormouse_store::Store;
 use dormouse_telemetry::FunctionLogs;
 use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::memory::{MemoryBudget, MemoryLease};
 use super::pool::Pool;
@@ -20,6 +21,9 @@ use crate::settings::Settings;
 /// Room is made ahead for the like of what was started, when that is no more than this share of the node's memory: where
 /// few instances fit, each that is idle is worth more than a start that need not wait.
 const ROOM_AHEAD_SHARE: u64 = 8;
+
+/// How long the memory of instances that are being stopped is waited for.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// What all pools of a node share.
 pub(crate) struct Instances {
@@ -114,13 +118,18 @@ impl Instances {
     }
 
     /// Room for an instance, made if need be by stopping the instances that have been idle longest. `None` when all
-    /// memory is in use. Behind its back room is made for another like it, so that the next start finds it.
+    /// memory is in use; what instances hold that are on their way out is waited for. Behind its back room is made for another like it, so that the next start finds it.
     pub(crate) async fn make_room(self: &Arc<Self>, mb: u32) -> Option<MemoryLease> {
+        let until = Instant::now() + LEAVING;
         let lease = loop {
+            let returned = self.memory.returned();
             if let Some(lease) = self.memory.reserve(mb) {
                 break lease;
             }
-            if !self.stop_longest_idle().await {
+            if self.stop_longest_idle().await {
+                continue;
+            }
+            if self.memory.leaving_mb() == 0 || timeout_at(until, returned).await.is_err() {
                 return None;
             }
         };

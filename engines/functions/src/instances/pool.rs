@@ -202,7 +202,8 @@ impl Pool {
             };
             for due in due {
                 match due {
-                    Due::Stop(slot) => slot.stop().await,
+                    // What is to be frozen cannot be used meanwhile, so it does not wait for this.
+                    Due::Stop(slot) => stop_off_path(slot),
                     Due::Freeze(slot, since) => self.freeze(slot, since).await,
                 }
             }
@@ -228,7 +229,7 @@ impl Pool {
                 state.scaling.settled_gone();
                 self.start_wanted(&mut state, None);
             }
-            return slot.stop().await;
+            return stop_off_path(slot);
         }
         slot.instance.freeze().await;
         slot.frozen = true;

@@ -35,7 +35,7 @@ pub(crate) struct Init {
 /// Given back when the instance is gone.
 pub(crate) struct Holds {
     pub(crate) _code: CodeLease,
-    pub(crate) _memory: MemoryLease,
+    pub(crate) memory: MemoryLease,
     pub(crate) _live: LiveCount,
 }
 
@@ -47,7 +47,8 @@ impl Slot {
 
     /// Stops the instance, then gives back what it held.
     pub(crate) async fn stop(self: Box<Self>) {
-        let Self { instance, holds, .. } = *self;
+        let Self { instance, mut holds, .. } = *self;
+        holds.memory.leave();
         instance.stop().await;
         drop(holds);
     }

@@ -1,8 +1,11 @@
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_model::Credentials;
 use dormouse_sandbox::{InitReport, Instance, Logging, StartError, StartSpec};
+use futures_util::FutureExt;
+use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
 use super::log::InstanceLog;
@@ -17,6 +20,10 @@ use crate::function::LogFormat;
 use crate::invoke::lines::{Lines, Status};
 use crate::parts::RoleError;
 use crate::runnable::Runnable;
+
+/// How long a start keeps its turn. What an init phase takes beyond it is the function's own affair: one that hangs holds up
+/// no other function.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Why a call got no instance.
 #[derive(Clone)]
@@ -49,7 +56,9 @@ pub(crate) async fn start(pool: Arc<Pool>, version: Arc<Runnable>, delay: Durati
         if !delay.is_zero() {
             sleep(delay).await;
         }
-        prepare(&node, &version).await
+        // A call that waits is answered also when this turns out to have a fault.
+        let prepared = AssertUnwindSafe(prepare(&node, &version)).catch_unwind().await;
+        prepared.unwrap_or_else(|_| Err(StartFailed::Refused(FunctionsError::internal("a start broke off", "a panic"))))
     };
     let outcome = tokio::select! {
         outcome = outcome => outcome,
@@ -65,7 +74,21 @@ async fn prepare(node: &Arc<Instances>, version: &Arc<Runnable>) -> Result<Box<S
     if node.is_stopping() {
         return Err(StartFailed::Refused(shed("This node is being stopped.")));
     }
-    let _turn = node.starts.acquire().await.expect("the semaphore of starts is never closed");
+    let turn = node.starts.acquire().await.expect("the semaphore of starts is never closed");
+    within_turn(turn, prepare_in_turn(node, version)).await
+}
+
+/// The work, which goes on when its turn is over.
+async fn within_turn<T>(turn: SemaphorePermit<'_>, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = sleep(TURN) => drop(turn),
+    }
+    work.await
+}
+
+async fn prepare_in_turn(node: &Arc<Instances>, version: &Arc<Runnable>) -> Result<Box<Slot>, StartFailed> {
     let memory = node.make_room(version.configuration.memory_mb).await.ok_or(StartFailed::NoMemory)?;
     let code = code(node, version).await.map_err(StartFailed::Refused)?;
     let credentials = credentials(node, version).await.map_err(StartFailed::Refused)?;
@@ -132,7 +155,7 @@ impl Draft<'_> {
             cpu,
             retire_at: self.credentials.expires - self.node.parts.settings.retire_before_expiry,
             frozen: false,
-            holds: Holds { _code: self.code, _memory: self.memory, _live: self.live },
+            holds: Holds { _code: self.code, memory: self.memory, _live: self.live },
         })
     }
 
