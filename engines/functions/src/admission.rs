@@ -26,13 +26,20 @@ pub(crate) struct Demand {
     pub(crate) reserved_in_use: u32,
     pub(crate) account_limit: u32,
     pub(crate) account_reserved: u32,
+    pub(crate) account_in_use: u32,
     pub(crate) unreserved_in_use: u32,
 }
 
 pub(crate) fn admit(demand: Demand) -> Verdict {
     match demand.reserved {
-        Some(reserved) if demand.reserved_in_use < reserved => Verdict::Reserved,
-        Some(_) => Verdict::Throttled(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded),
+        Some(reserved) if demand.reserved_in_use >= reserved => {
+            Verdict::Throttled(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded)
+        }
+        // While invocations still run that were let in before the reservations changed.
+        _ if demand.account_in_use >= demand.account_limit => {
+            Verdict::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded)
+        }
+        Some(_) => Verdict::Reserved,
         None if demand.unreserved_in_use < demand.account_limit.saturating_sub(demand.account_reserved) => {
             Verdict::Unreserved
         }
@@ -48,8 +55,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct AccountGate {
     limit: u32,
-    /// Invocations of functions without a reservation.
-    in_use: Mutex<u32>,
+    in_use: Mutex<AccountUse>,
+}
+
+/// Invocations in progress in one account.
+#[derive(Debug, Default)]
+struct AccountUse {
+    all: u32,
+    /// Those that were let in without a reservation of their function.
+    unreserved: u32,
 }
 
 /// What is reserved at the moment of a call.
@@ -63,12 +77,12 @@ pub(crate) struct Reservations {
 
 impl AccountGate {
     pub(crate) fn new(limit: u32) -> Self {
-        Self { limit, in_use: Mutex::new(0) }
+        Self { limit, in_use: Mutex::default() }
     }
 
-    /// Invocations in progress of functions without a reservation.
+    /// Invocations in progress.
     pub(crate) fn in_use(&self) -> u32 {
-        *locked(&self.in_use)
+        locked(&self.in_use).all
     }
 }
 
@@ -93,20 +107,16 @@ impl Drop for Permit {
         // What is given back is what was counted, also when the reservation has changed in between.
         if self.reserved {
             *locked(&self.gate.in_use) -= 1;
-        } else {
-            *locked(&self.gate.account.in_use) -= 1;
         }
+        let mut account = locked(&self.gate.account.in_use);
+        account.all -= 1;
+        account.unreserved -= u32::from(!self.reserved);
     }
 }
 
 impl FunctionGate {
     pub(crate) fn new(account: Arc<AccountGate>) -> Self {
         Self { account, in_use: Mutex::new(0) }
-    }
-
-    /// Invocations in progress that count against the function's reservation.
-    pub(crate) fn reserved_in_use(&self) -> u32 {
-        *locked(&self.in_use)
     }
 
     /// A permit, or throttled. The node's permit is taken first: a call that is shed is not throttled.
@@ -118,19 +128,17 @@ impl FunctionGate {
             reserved_in_use: *function,
             account_limit: self.account.limit,
             account_reserved: reservations.account,
-            unreserved_in_use: *account,
+            account_in_use: account.all,
+            unreserved_in_use: account.unreserved,
         });
         let reserved = match verdict {
-            Verdict::Reserved => {
-                *function += 1;
-                true
-            }
-            Verdict::Unreserved => {
-                *account += 1;
-                false
-            }
+            Verdict::Reserved => true,
+            Verdict::Unreserved => false,
             Verdict::Throttled(reason) => return Err(throttled(reason)),
         };
+        *function += u32::from(reserved);
+        account.all += 1;
+        account.unreserved += u32::from(!reserved);
         drop((function, account));
         Ok(Permit { gate: self.clone(), reserved, _node: node })
     }
@@ -231,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_permit_gives_back_what_it_took_through_a_change_of_the_reservation() {
-        let (node, function, _) = gates(1);
+        let (node, function, _) = gates(2);
         let one = Reservations { function: Some(1), account: 1 };
         let permit = function.enter(NONE, node.enter().unwrap()).expect("unreserved");
         let reserved = function.enter(one, node.enter().unwrap()).expect("reserved");
@@ -239,6 +247,29 @@ mod tests {
         drop(reserved);
         drop(function.enter(NONE, node.enter().unwrap()).expect("unreserved again"));
         function.enter(one, node.enter().unwrap()).expect("reserved again");
+    }
+
+    #[test]
+    fn the_account_has_its_limit_also_while_reservations_change() {
+        let (node, function, other) = gates(3);
+        let reserved = Reservations { function: Some(2), account: 2 };
+        let before = [(); 3].map(|()| other.enter(NONE, node.enter().unwrap()).expect("unreserved"));
+        let full = reason(function.enter(reserved, node.enter().unwrap()));
+        assert_eq!(full, ThrottleReason::ConcurrentInvocationLimitExceeded, "the others run from before");
+        drop(before);
+        let own = [(); 2].map(|()| function.enter(reserved, node.enter().unwrap()).expect("guaranteed"));
+        let after = other.enter(NONE, node.enter().unwrap()).expect("one is left");
+        let full = reason(other.enter(NONE, node.enter().unwrap()));
+        assert_eq!(
+            full,
+            ThrottleReason::ConcurrentInvocationLimitExceeded,
+            "two are let in by a reservation that is gone"
+        );
+        drop(own);
+        let more = other.enter(NONE, node.enter().unwrap()).expect("given back");
+        assert_eq!(function.account.in_use(), 2);
+        drop((after, more));
+        assert_eq!(function.account.in_use(), 0);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::events::{Worker, dead};
 
 /// How often a drain looks whether anything still runs.
 pub(crate) const DRAIN_POLL: Duration = Duration::from_millis(10);
+/// How long a drain waits for the ends of asynchronous invocations that it cut short to be recorded.
+pub(crate) const SETTLE: Duration = Duration::from_secs(5);
 /// How often versions that other nodes replaced are let go.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// How often dead events are looked at for their retention.

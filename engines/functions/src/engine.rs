@@ -8,7 +8,7 @@ use dormouse_layers::due_queue::DueQueue;
 use dormouse_model::{
     AccountId, AliasName, Clock, FailureKind, FunctionArn, FunctionName, Qualifier, RequestId, VersionNumber,
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::admission::{AccountGate, FunctionGate, NodeGate, Permit, shed};
 use crate::code::CodeDigest;
@@ -29,6 +29,8 @@ pub(crate) struct Engine {
     pub(crate) instances: Arc<Instances>,
     pub(crate) telemetry: Telemetry,
     pub(crate) queue: DueQueue,
+    /// Places for asynchronous invocations; one is held until the end of its event has been recorded.
+    pub(crate) event_slots: Arc<Semaphore>,
     pub(crate) node: Arc<NodeGate>,
     pub(crate) draining: watch::Sender<bool>,
     gates: Mutex<Gates>,
@@ -61,6 +63,7 @@ impl Engine {
     ) -> Self {
         Self {
             node: Arc::new(NodeGate::new(settings.node_invocations)),
+            event_slots: Arc::new(Semaphore::new(settings.async_concurrency.max(1))),
             settings,
             clock,
             registry,
@@ -93,11 +96,13 @@ impl Engine {
         for (account, gate) in &gates.accounts {
             *found.entry(account.clone()).or_default() += gate.in_use();
         }
-        for ((account, _), gate) in &gates.functions {
-            *found.entry(account.clone()).or_default() += gate.reserved_in_use();
-        }
         gates.shown = found.iter().filter(|(_, count)| **count > 0).map(|(account, _)| account.clone()).collect();
         found
+    }
+
+    /// Whether an invocation is in progress, or the end of an event is being recorded.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.node.in_use() > 0 || self.event_slots.available_permits() < self.settings.async_concurrency.max(1)
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
@@ -181,8 +186,14 @@ impl Engine {
         gates.accounts.retain(|_, gate| Arc::strong_count(gate) > 1);
     }
 
-    /// Everything about a call that is checked before it is run or queued.
+    /// Everything about a call that is checked before it is queued, or instead of running it.
     pub(crate) fn check(&self, account: &AccountId, call: &Invoke, payload_bytes: usize) -> Result<()> {
+        Self::check_payload(call, payload_bytes)?;
+        self.resolve(account, &call.function, call.qualifier.as_ref()).map(|_| ())
+    }
+
+    /// What is checked of a call before it is known which version it runs: that is chosen once, by [`Engine::order`].
+    pub(crate) fn check_payload(call: &Invoke, payload_bytes: usize) -> Result<()> {
         if call.payload.len() > payload_bytes {
             return Err(FunctionsError::RequestTooLarge(format!(
                 "Request must be smaller than {payload_bytes} bytes for the InvokeFunction operation"
@@ -194,7 +205,7 @@ impl Engine {
             let message = format!("Could not parse request body into json: {error}");
             return Err(FunctionsError::InvalidRequestContent(message));
         }
-        self.resolve(account, &call.function, call.qualifier.as_ref()).map(|_| ())
+        Ok(())
     }
 
     /// What is to be run for a call.

@@ -183,6 +183,55 @@ async fn what_a_drain_cut_short_runs_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ends_during_a_drain_is_recorded_before_it_ends() {
+    let bench = Bench::with(|settings| settings.async_lease = Duration::from_secs(3)).await;
+    bench.create("f", "ms=500").await;
+    enqueue(&bench, "f", "{}").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    bench.commit_millis.store(200, SeqCst);
+    bench.functions.drain(Duration::from_secs(30)).await;
+    // As when the store is closed.
+    bench.store.set_away(true);
+    pass(1).await;
+    bench.store.heal();
+    let again = bench.again().await;
+    pass(60).await;
+    assert_eq!((invocations(&bench), invocations(&again)), (1, 0), "it is not run again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_drain_cuts_short_is_due_at_once() {
+    let bench = Bench::with(|settings| settings.async_lease = Duration::from_secs(3_000)).await;
+    bench.create("f", "ms=2500").await;
+    enqueue(&bench, "f", "{}").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    bench.commit_millis.store(200, SeqCst);
+    bench.functions.drain(Duration::ZERO).await;
+    bench.store.set_away(true);
+    pass(1).await;
+    bench.store.heal();
+    let again = bench.again().await;
+    pass(60).await;
+    assert_eq!(invocations(&again), 1, "not only when its lease ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_takes_long_is_no_time_of_the_function() {
+    let bench = Bench::with(|settings| settings.async_lease = Duration::from_secs(9)).await;
+    let mut slow = creation("f", "ms=4500");
+    slow.configuration.timeout_secs = Some(5);
+    bench.functions.create_function(&account(), slow).await.expect("created");
+    enqueue(&bench, "f", "{}").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // From the third second on the lease is renewed, until the sixth.
+    bench.commit_millis.store(3_000, SeqCst);
+    pass(60).await;
+    let reports: Vec<_> = bench.lines().into_iter().filter(|line| line.starts_with("REPORT")).collect();
+    assert!(reports.len() == 1 && reports[0].contains("\tDuration: 4500.00 ms\t"), "{reports:?}");
+    assert_eq!(dead(&bench).await, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_events_run_a_bounded_number_at_a_time() {
     let bench = Bench::with(|settings| settings.async_concurrency = 8).await;
     bench.create("f", "ms=50").await;

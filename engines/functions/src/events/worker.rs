@@ -1,3 +1,4 @@
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use dormouse_layers::due_queue::{DueQueue, NewItem, Retry, ShardOwner, Taken};
 use dormouse_layers::{Change, LayerError};
 use dormouse_model::{AccountId, FunctionArn, RequestId, VersionNumber};
 use dormouse_telemetry::names;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::DeathReason;
@@ -30,7 +31,15 @@ const LAST_ERROR_BYTES: usize = 1_024;
 /// Runs queued events, oldest first, a bounded number at a time.
 pub(crate) struct Worker {
     engine: Arc<Engine>,
-    slots: Arc<Semaphore>,
+}
+
+/// What a worker does before it takes again.
+enum Pause {
+    None,
+    /// For room, while more is due.
+    Gather,
+    UntilDue,
+    AfterFailure,
 }
 
 /// How an attempt of an event ended, with what a record of it says.
@@ -57,8 +66,7 @@ struct Event {
 
 impl Worker {
     pub(crate) fn new(engine: Arc<Engine>) -> Arc<Self> {
-        let slots = Arc::new(Semaphore::new(engine.settings.async_concurrency.max(1)));
-        Arc::new(Self { engine, slots })
+        Arc::new(Self { engine })
     }
 
     fn queue(&self) -> &DueQueue {
@@ -66,44 +74,50 @@ impl Worker {
     }
 
     /// Takes from one shard until the engine is drained.
-    pub(crate) async fn run_shard(self: Arc<Self>, mut owner: ShardOwner, mut draining: watch::Receiver<bool>) {
-        loop {
-            let round = self.round(&mut owner);
-            tokio::select! {
-                () = round => {}
-                // The sender lives in the engine, which this task holds.
-                _ = draining.wait_for(|draining| *draining) => return,
-            }
+    pub(crate) async fn run_shard(self: Arc<Self>, mut owner: ShardOwner, draining: watch::Receiver<bool>) {
+        while !*draining.borrow() {
+            let Some(room) = unless_draining(&draining, self.room()).await else { return };
+            // Not broken off: what it leases would have to wait for the end of its lease.
+            let pause = self.round(&mut owner, room).await;
+            let rest = async {
+                match pause {
+                    Pause::None => {}
+                    Pause::Gather => sleep(GATHER).await,
+                    Pause::UntilDue => owner.wait().await,
+                    Pause::AfterFailure => sleep(FAILURE_PAUSE).await,
+                }
+            };
+            unless_draining(&draining, rest).await;
         }
     }
 
-    /// Takes what is due, as far as there is room for it, and waits when nothing is.
-    async fn round(self: &Arc<Self>, owner: &mut ShardOwner) {
-        let Ok(first) = self.slots.clone().acquire_owned().await else { return };
+    /// Places for what is taken next, at least one.
+    async fn room(&self) -> Vec<OwnedSemaphorePermit> {
+        let slots = &self.engine.event_slots;
+        let first = slots.clone().acquire_owned().await.expect("the semaphore of events is never closed");
         let mut room = vec![first];
-        while let Ok(more) = self.slots.clone().try_acquire_owned() {
+        while let Ok(more) = slots.clone().try_acquire_owned() {
             room.push(more);
         }
         // The others' shards need room too.
         room.truncate((room.len() / self.queue().shards().len().max(1)).max(1));
+        room
+    }
+
+    /// Takes what is due, as far as there is room for it, and begins to run it.
+    async fn round(self: &Arc<Self>, owner: &mut ShardOwner, room: Vec<OwnedSemaphorePermit>) -> Pause {
         match owner.take(room.len()).await {
-            Ok(taken) if taken.is_empty() => {
-                drop(room);
-                owner.wait().await;
-            }
+            Ok(taken) if taken.is_empty() => Pause::UntilDue,
             Ok(taken) => {
                 let full = taken.len() == room.len();
                 for (item, slot) in taken.into_iter().zip(room) {
                     tokio::spawn(self.clone().handle(item, slot));
                 }
-                if full {
-                    sleep(GATHER).await;
-                }
+                if full { Pause::Gather } else { Pause::None }
             }
             Err(error) => {
                 tracing::warn!(%error, "no asynchronous invocations can be taken now");
-                drop(room);
-                sleep(FAILURE_PAUSE).await;
+                Pause::AfterFailure
             }
         }
     }
@@ -142,15 +156,38 @@ impl Worker {
         let mut renewal = interval(lease / self.engine.settings.async_renewals_per_lease.max(2));
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         renewal.tick().await;
-        let run = self.run(event, item.body.clone());
-        tokio::pin!(run);
+        let mut run = pin!(self.run(event, item.body.clone()));
         loop {
             tokio::select! {
                 tried = &mut run => return tried,
-                _ = renewal.tick() => match self.queue().renew(item, lease).await {
-                    Ok(()) => {}
-                    Err(error) => tracing::warn!(%error, id = item.id, "the lease of an event could not be renewed"),
-                },
+                _ = renewal.tick() => {}
+            }
+            if let Some(tried) = self.renew(item, lease, run.as_mut()).await {
+                return tried;
+            }
+        }
+    }
+
+    /// Renews the lease while the event runs on, whose answer and time do not depend on how long that takes. It is not
+    /// broken off when the event ends first: the end is recorded under the lease that is known to hold.
+    async fn renew(
+        &self,
+        item: &mut Taken,
+        lease: Duration,
+        mut run: Pin<&mut impl Future<Output = Tried>>,
+    ) -> Option<Tried> {
+        let id = item.id.clone();
+        let mut renewing = pin!(self.queue().renew(item, lease));
+        let mut tried = None;
+        loop {
+            tokio::select! {
+                renewed = &mut renewing => {
+                    if let Err(error) = renewed {
+                        tracing::warn!(%error, id, "the lease of an event could not be renewed");
+                    }
+                    return tried;
+                }
+                ended = run.as_mut(), if tried.is_none() => tried = Some(ended),
             }
         }
     }
@@ -285,6 +322,16 @@ impl Worker {
         };
         let finished = self.engine.telemetry.metrics.counter(&names::ASYNC_FINISHED);
         finished.with([account.as_str(), outcome]).inc();
+    }
+}
+
+/// What comes of some work; `None` when the engine is drained first.
+async fn unless_draining<T>(draining: &watch::Receiver<bool>, work: impl Future<Output = T>) -> Option<T> {
+    let mut draining = draining.clone();
+    tokio::select! {
+        done = work => Some(done),
+        // The sender lives in the engine, which the worker holds.
+        _ = draining.wait_for(|draining| *draining) => None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use dormouse_blob::FilesystemBlobs;
 use dormouse_functions::*;
 use dormouse_model::{AccountId, Clock, Credentials, FunctionArn, FunctionName, RequestId, Timestamp};
 use dormouse_sandbox::mock::{Mock, Seen};
+use dormouse_store::{Batch, CommitId, CommitOutcome, Hints, Lane, Read, Snapshot, Store, StoreResult};
 use dormouse_telemetry::{
     FunctionKey, FunctionLogs, LogFollow, LogPage, LogQuery, LogRecord, Metrics, TelemetryResult, UsageRecord,
     UsageRecords, UsageRow,
@@ -96,6 +98,29 @@ impl Sealer for Shifts {
     }
 }
 
+/// The store, with commits that take as long as is said.
+struct Paced(MemoryStore, Arc<AtomicU64>);
+
+#[async_trait]
+impl Store for Paced {
+    async fn read(&self, reads: Vec<Read>) -> StoreResult<Snapshot> {
+        self.0.read(reads).await
+    }
+    async fn commit_in(&self, lane: Lane, id: CommitId, batch: Batch) -> StoreResult<CommitOutcome> {
+        match self.1.load(SeqCst) {
+            0 => {}
+            millis => tokio::time::sleep(Duration::from_millis(millis)).await,
+        }
+        self.0.commit_in(lane, id, batch).await
+    }
+    async fn delete_range(&self, from: Bytes, to: Bytes, at_most: usize) -> StoreResult<bool> {
+        self.0.delete_range(from, to, at_most).await
+    }
+    fn watch(&self, prefix: Bytes) -> Hints {
+        self.0.watch(prefix)
+    }
+}
+
 struct Seeded(Mutex<Rng>);
 
 impl Randomness for Seeded {
@@ -107,6 +132,7 @@ impl Randomness for Seeded {
 pub struct Bench {
     pub functions: Functions,
     pub store: MemoryStore,
+    pub commit_millis: Arc<AtomicU64>,
     pub seen: Arc<Seen>,
     pub kept: Arc<Kept>,
     pub clock: TokioClock,
@@ -140,10 +166,11 @@ impl Bench {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let mock = Mock::new(shared.clone());
         let (seen, kept) = (mock.seen(), Arc::new(Kept::default()));
+        let commit_millis = Arc::new(AtomicU64::new(0));
         let functions = Functions::open(
             Parts {
                 region: "us-east-1".parse().expect("a region"),
-                store: Arc::new(store.clone()),
+                store: Arc::new(Paced(store.clone(), commit_millis.clone())),
                 blobs: Arc::new(FilesystemBlobs::open(&dir.path().join("blobs")).expect("blobs")),
                 driver: Arc::new(mock),
                 roles: Arc::new(Roles(shared.clone())),
@@ -158,7 +185,7 @@ impl Bench {
         )
         .await
         .expect("an engine");
-        Self { functions, store, seen, kept, clock, settings, dir }
+        Self { functions, store, commit_millis, seen, kept, clock, settings, dir }
     }
 
     /// A function whose mock follows the script.
