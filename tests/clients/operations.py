@@ -311,6 +311,39 @@ def calls_are_billed():
     assert found["cost"] > 0, found
 
 
+def slow_clients_are_cut_and_hold_up_nobody():
+    """Some send the head of a request for ever, a byte at a time, some its body; the platform is told to wait two seconds."""
+    name = function("def handler(e, c): return e")
+    host, port = ENDPOINT.removeprefix("http://").split(":")
+    begun = [b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ",
+             b"POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 4000\r\n\r\n{"]
+    left = []
+    for n in range(400):
+        connection = socket.create_connection((host, int(port)))
+        connection.sendall(begun[n % 2])
+        connection.setblocking(False)
+        left.append(connection)
+    assert result(name, "meanwhile") == "meanwhile"
+
+    def is_cut(connection):
+        try:
+            connection.send(b"x")
+            answer = connection.recv(4096)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        assert not answer or answer.startswith(b"HTTP/1.1 408 "), answer
+        return True
+
+    def all_are_cut():
+        left[:] = [connection for connection in left if not is_cut(connection)]
+        return not left
+
+    eventually(all_are_cut, within=120)
+    assert result(name, "after") == "after"
+
+
 def large_uploads_wait_for_each_other():
     """Six uploads of some 12 MB into a node that holds 16 MB of them: all come through, one after the other."""
     made, role_arn, package = [], role(), zip_of({"index.py": "def handler(e, c): return e"})

@@ -173,6 +173,13 @@ fn an_instance_that_ended_is_not_used_again() -> Result<()> {
 }
 
 #[test]
+fn slow_clients_are_cut_and_hold_up_nobody() -> Result<()> {
+    let options = Options::default().with("front.header_timeout_ms", 2_000).with("front.body_timeout_ms", 2_000);
+    let platform = Dormouse::start_with(options)?;
+    Client::of(&platform).python("operations", "slow_clients_are_cut_and_hold_up_nobody")
+}
+
+#[test]
 fn large_uploads_wait_for_each_other() -> Result<()> {
     let platform = Dormouse::start_with(Options::default().with("front.body_memory_mb", 16))?;
     Client::of(&platform).python("operations", "large_uploads_wait_for_each_other")
