@@ -13,10 +13,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::cgroup::{self, Hierarchy, SandboxCgroup};
 use crate::link::Link;
-use crate::running::{Usage, refusal};
+use crate::running::{self, Usage, refusal};
 use crate::sandbox::{Gone, Sandbox};
 use crate::wire::{self, FromInit, FromSpawner, Setup, ToSpawner};
-use crate::{JailError, Layer, Mount, PROBE_TMP_MB, Plan, Prepared, disk, sweep};
+use crate::{Exec, JailError, Layer, Mount, PROBE_TMP_MB, Plan, Prepared, Running, disk, sweep};
 
 /// How long the spawner of an earlier node may still be clearing up.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(15);
@@ -167,23 +167,30 @@ impl Jailer {
 
     /// Makes a sandbox in which nothing runs yet. Dropping the future kills it.
     pub async fn prepare(&self, plan: Plan) -> Result<Prepared, JailError> {
+        self.begin(plan).await?.assembled().await
+    }
+
+    /// Makes a sandbox and executes the program in it: the same as [`Jailer::prepare`] and [`Prepared::run`], without
+    /// waiting in between. Dropping the future kills it.
+    pub async fn run(&self, plan: Plan, exec: Exec) -> Result<Running, JailError> {
+        let making = self.begin(plan).await?;
+        let sent = running::send_exec(&making.shared, &making.init, exec).await;
+        // An init that has failed takes no message, and has said why.
+        let prepared = making.assembled().await?;
+        prepared.started(sent?).await
+    }
+
+    async fn begin(&self, plan: Plan) -> Result<Making, JailError> {
         plan.check().map_err(JailError::Plan)?;
-        let shared = &self.handle.shared;
+        let shared = Arc::clone(&self.handle.shared);
         let disk = shared.disk(plan.tmp_mb).await?;
         let memory_bytes = plan.memory_bytes;
-        let wanted = plan.sockets.len();
+        let sockets = plan.sockets.len();
         let (ours, theirs) = wire::pair().map_err(|error| JailError::step("make a socket", error))?;
         let init = Link::new(ours).map_err(|error| JailError::step("make a socket", error))?;
         let (made, gone) = shared.make(plan, theirs, disk).await?;
-        let mut sandbox = Sandbox::new(made.pid, made.pidfd, made.cgroup, memory_bytes, gone);
-        match init.receive().await {
-            Some((FromInit::Ready, mut fds)) if fds.len() == wanted + 1 => {
-                let sockets = fds.split_off(1);
-                sandbox.count_in(fds.pop());
-                Ok(Prepared { sockets, sandbox, init, shared: Arc::clone(shared) })
-            }
-            other => Err(refusal(other.map(|(message, _)| message))),
-        }
+        let sandbox = Sandbox::new(made.pid, made.pidfd, made.cgroup, memory_bytes, gone);
+        Ok(Making { sandbox, init, sockets, shared })
     }
 
     /// What isolates and limits the sandboxes of this jailer, tried out at its start.
@@ -201,6 +208,29 @@ impl Jailer {
     pub async fn stop(&self) {
         self.handle.shared.link.close();
         self.closed().await;
+    }
+}
+
+/// A sandbox whose init assembles it. Dropping it kills it.
+struct Making {
+    sandbox: Sandbox,
+    init: Link,
+    /// How many the plan asks for.
+    sockets: usize,
+    shared: Arc<Shared>,
+}
+
+impl Making {
+    async fn assembled(self) -> Result<Prepared, JailError> {
+        let Self { mut sandbox, init, sockets: wanted, shared } = self;
+        match init.receive().await {
+            Some((FromInit::Ready, mut fds)) if fds.len() == wanted + 1 => {
+                let sockets = fds.split_off(1);
+                sandbox.count_in(fds.pop());
+                Ok(Prepared { sockets, assembled: Instant::now(), sandbox, init, shared })
+            }
+            other => Err(refusal(other.map(|(message, _)| message))),
+        }
     }
 }
 

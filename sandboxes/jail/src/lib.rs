@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   Jailer::start -> Jailer::prepare(Plan) -> Prepared::run(Exec) -> Running::wait -> Ended
+//!                    \----- Jailer::run(Plan, Exec) -----/
 //!                                          (dropping either kills)
 //!
 //!   node ----socket---- spawner          clones inits, makes and removes cgroups, notices ends

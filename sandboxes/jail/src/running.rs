@@ -24,6 +24,7 @@ const FREEZE_PAUSE: Duration = Duration::from_micros(500);
 pub struct Prepared {
     /// The sockets of the plan, in its order, non-blocking. Take them out to serve them.
     pub sockets: Vec<OwnedFd>,
+    pub(crate) assembled: Instant,
     pub(crate) sandbox: Sandbox,
     pub(crate) init: Link,
     pub(crate) shared: Arc<Shared>,
@@ -32,26 +33,41 @@ pub struct Prepared {
 impl Prepared {
     /// Mounts the late mounts, hardens the sandbox and executes the program. Dropping the future kills the sandbox.
     pub async fn run(self, exec: Exec) -> Result<Running, JailError> {
-        exec.check().map_err(JailError::Plan)?;
-        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| JailError::step("make a pipe", e));
-        let (stdout, stdout_inside) = pipe()?;
-        let (stderr, stderr_inside) = pipe()?;
-        for end in [&stdout, &stderr] {
-            rustix::io::ioctl_fionbio(end, true).map_err(|e| JailError::step("make a pipe", e))?;
-        }
-        let channel = exec.channel_fd.map(|_| channel()).transpose()?;
-        let trees = if exec.mounts.is_empty() { Vec::new() } else { self.shared.trees(&exec.mounts).await? };
-        let mut fds = vec![stdout_inside.as_fd(), stderr_inside.as_fd()];
-        fds.extend(channel.as_ref().map(|(_, inside)| inside.as_fd()));
-        fds.extend(trees.iter().map(AsFd::as_fd));
-        self.init.send(&ToInit::Run(Box::new(exec)), &fds).await?;
-        match self.init.receive().await {
-            Some((FromInit::Started, _)) => {}
-            other => return Err(refusal(other.map(|(message, _)| message))),
-        }
-        let streams = (stdout, stderr, channel.map(|(outside, _)| outside));
-        Ok(Running::new(self, streams))
+        let streams = send_exec(&self.shared, &self.init, exec).await?;
+        self.started(streams).await
     }
+
+    /// Waits until the program that init was told of is executed.
+    pub(crate) async fn started(self, streams: Streams) -> Result<Running, JailError> {
+        match self.init.receive().await {
+            Some((FromInit::Started, _)) => Ok(Running::new(self, streams)),
+            other => Err(refusal(other.map(|(message, _)| message))),
+        }
+    }
+}
+
+/// Our ends of what the program has open.
+pub(crate) struct Streams {
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    channel: Option<OwnedFd>,
+}
+
+/// Tells init what to execute as soon as it has assembled the sandbox.
+pub(crate) async fn send_exec(shared: &Shared, init: &Link, exec: Exec) -> Result<Streams, JailError> {
+    exec.check().map_err(JailError::Plan)?;
+    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| JailError::step("make a pipe", e));
+    let (stdout, stdout_inside) = pipe()?;
+    let (stderr, stderr_inside) = pipe()?;
+    for end in [&stdout, &stderr] {
+        rustix::io::ioctl_fionbio(end, true).map_err(|e| JailError::step("make a pipe", e))?;
+    }
+    let (channel, channel_inside) = exec.channel_fd.map(|_| channel()).transpose()?.unzip();
+    let trees = if exec.mounts.is_empty() { Vec::new() } else { shared.trees(&exec.mounts).await? };
+    let fds: Vec<_> =
+        [&stdout_inside, &stderr_inside].into_iter().chain(&channel_inside).chain(&trees).map(AsFd::as_fd).collect();
+    init.send(&ToInit::Run(Box::new(exec)), &fds).await?;
+    Ok(Streams { stdout, stderr, channel })
 }
 
 /// A stream socket pair: ours non-blocking, the program's as programs expect it.
@@ -84,6 +100,8 @@ pub struct Running {
     /// Our end of the control channel, a non-blocking stream socket, when [`Exec::channel_fd`] asked for one; taken by
     /// the caller.
     pub channel: Option<OwnedFd>,
+    /// When the sandbox stood, and there was but the program to execute.
+    pub assembled: Instant,
     sandbox: Arc<Sandbox>,
     init: Arc<Link>,
     exit: watch::Receiver<Option<ExitKind>>,
@@ -119,8 +137,8 @@ pub struct Ended {
 }
 
 impl Running {
-    fn new(prepared: Prepared, streams: (OwnedFd, OwnedFd, Option<OwnedFd>)) -> Self {
-        let Prepared { sockets, sandbox, init, .. } = prepared;
+    fn new(prepared: Prepared, streams: Streams) -> Self {
+        let Prepared { sockets, assembled, sandbox, init, .. } = prepared;
         let (sandbox, init) = (Arc::new(sandbox), Arc::new(init));
         let (exit_said, exit) = watch::channel(None);
         let (answered, answers) = mpsc::channel(1);
@@ -128,9 +146,10 @@ impl Running {
         if sandbox.memory_is_unlimited() {
             tokio::spawn(sandbox::watch_memory(Arc::downgrade(&sandbox)));
         }
-        let (stdout, stderr, channel) = streams;
+        let Streams { stdout, stderr, channel } = streams;
         let answers = Mutex::new(answers);
-        Self { sockets, stdout: Some(stdout), stderr: Some(stderr), channel, sandbox, init, exit, answers }
+        let (stdout, stderr) = (Some(stdout), Some(stderr));
+        Self { sockets, stdout, stderr, channel, assembled, sandbox, init, exit, answers }
     }
 
     /// Stops all execution, keeping the memory. Returns when everything stands still, or has ended.

@@ -14,9 +14,12 @@ pub(crate) fn quota_millicores(memory_mb: u32) -> u32 {
     u32::try_from(millicores).unwrap_or(u32::MAX).max(1)
 }
 
-/// What the init phase gets: a full core, or the function's quota when that is more.
+/// Two cores: runtimes start with threads beside their main one, and whoever waits for a start feels each pause.
+const INIT_MILLICORES: u32 = 2_000;
+
+/// What the init phase gets, or the function's quota when that is more.
 pub(crate) fn init_millicores(memory_mb: u32) -> u32 {
-    quota_millicores(memory_mb).max(1000)
+    quota_millicores(memory_mb).max(INIT_MILLICORES)
 }
 
 /// How a program ended, in words for the caller of the function: `exit status 3`, `signal: killed`.
@@ -56,7 +59,7 @@ mod tests {
     fn cpu_is_in_proportion_to_memory_and_full_in_init() {
         assert_eq!(quota_millicores(1769), 1000);
         assert_eq!(quota_millicores(128), 72);
-        assert_eq!(init_millicores(128), 1000);
+        assert_eq!(init_millicores(128), 2000);
         assert_eq!(init_millicores(10_240), 5788);
     }
 

@@ -200,9 +200,8 @@ impl Inner {
 
     async fn launch(&self, spec: &StartSpec, channel: Channel, planned: Planned) -> Result<Starting, StartError> {
         let Planned { plan, exec, sockets, own_program } = planned;
-        let prepared = self.jailer.prepare(plan).await.map_err(|error| jail_error(error, own_program))?;
-        let began = Instant::now();
-        let mut running = prepared.run(exec).await.map_err(|error| jail_error(error, own_program))?;
+        let mut running = self.jailer.run(plan, exec).await.map_err(|error| jail_error(error, own_program))?;
+        let began = running.assembled;
         let mut opened = std::mem::take(&mut running.sockets).into_iter();
         let session = match channel {
             Channel::Framed => Session::framed(taken(running.channel.take())?, Limits::default()),
