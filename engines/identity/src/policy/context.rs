@@ -12,6 +12,11 @@ impl Context {
         Self::default()
     }
 
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Sets the only value of a key, such as `aws:SourceIp`.
     pub fn set(&mut self, key: &str, value: impl Into<String>) -> &mut Self {
         self.set_all(key, vec![value.into()])
