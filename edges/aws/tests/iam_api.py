@@ -130,8 +130,17 @@ def policies():
         iam.delete_policy_version(PolicyArn=arn, VersionId="v2")
     iam.delete_policy_version(PolicyArn=arn, VersionId="v1")
     assert [v["VersionId"] for v in iam.list_policy_versions(PolicyArn=arn)["Versions"]] == ["v2"]
+    iam.tag_policy(PolicyArn=arn, Tags=[{"Key": "k", "Value": "v"}, {"Key": "l", "Value": "w"}])
+    iam.untag_policy(PolicyArn=arn, TagKeys=["k"])
+    assert tags_of(iam.list_policy_tags(PolicyArn=arn)) == {"l": "w"}
+    platforms = "arn:aws:iam::aws:policy/AdministratorAccess"
+    assert iam.list_policy_tags(PolicyArn=platforms)["Tags"] == []
+    with refused("UnmodifiableEntity", 400):
+        iam.tag_policy(PolicyArn=platforms, Tags=[{"Key": "k", "Value": "v"}])
     with refused("MalformedPolicyDocument", 400):
         iam.create_policy(PolicyName="x", PolicyDocument="{")
+    with refused("MalformedPolicyDocument", 400):
+        iam.create_policy(PolicyName="x", PolicyDocument=json.dumps(DOCUMENT).replace('"Resource"', '"Effect": "Deny", "Resource"'))
     iam.delete_policy(PolicyArn=arn)
     with refused("NoSuchEntity", 404):
         iam.get_policy(PolicyArn=arn)

@@ -219,15 +219,7 @@ impl Identity {
         set: &BTreeMap<String, String>,
         remove: &[String],
     ) -> Result<(), IamError> {
-        self.change_holder(account, holder, |record| {
-            let tags = record.tags()?;
-            for key in remove {
-                tags.remove(key);
-            }
-            tags.extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
-            names::tags(&*tags)
-        })
-        .await
+        self.change_holder(account, holder, |record| names::change_tags(record.tags()?, set, remove)).await
     }
 
     /// Changes one holder's record, and nothing beside it.

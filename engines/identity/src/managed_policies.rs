@@ -143,6 +143,16 @@ impl Identity {
         changed.await.map(drop)
     }
 
+    /// Sets and removes tags of a managed policy.
+    pub async fn change_policy_tags(
+        &self,
+        arn: &str,
+        set: &BTreeMap<String, String>,
+        remove: &[String],
+    ) -> Result<(), IamError> {
+        self.change_policy(arn, |policy| names::change_tags(&mut policy.tags, set, remove)).await.map(drop)
+    }
+
     /// Deletes a managed policy that nobody uses and that has no other version than the one that counts.
     pub async fn delete_policy(&self, arn: &str) -> Result<(), IamError> {
         let key = self.own_policy_key(arn)?;

@@ -2,6 +2,8 @@
 //!
 //! Source: the service model of IAM and the public page "IAM and AWS STS quotas".
 
+use std::collections::BTreeMap;
+
 use crate::IamError;
 
 /// Characters in the name of a user or a role.
@@ -89,6 +91,19 @@ pub(crate) fn tags<'a>(tags: impl IntoIterator<Item = (&'a String, &'a String)>)
         return Err(IamError::LimitExceeded(format!("The number of tags has reached the maximum limit of {TAGS}.")));
     }
     Ok(())
+}
+
+/// Sets and removes tags, and checks what comes of it.
+pub(crate) fn change_tags(
+    tags: &mut BTreeMap<String, String>,
+    set: &BTreeMap<String, String>,
+    remove: &[String],
+) -> Result<(), IamError> {
+    for key in remove {
+        tags.remove(key);
+    }
+    tags.extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
+    self::tags(&*tags)
 }
 
 /// Letters of ids, of which there are 32: five bits each.

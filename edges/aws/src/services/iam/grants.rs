@@ -147,8 +147,14 @@ pub(super) struct TagsOutput {
     is_truncated: bool,
 }
 
-/// `ListRoleTags`, `ListUserTags`: all of them, as there are fifty at most.
+impl TagsOutput {
+    /// All of them, as there are fifty at most.
+    pub(super) fn of(tags: &BTreeMap<String, String>) -> Self {
+        Self { tags: tags_out(tags), is_truncated: false }
+    }
+}
+
+/// `ListRoleTags`, `ListUserTags`.
 pub(super) async fn list_tags(call: Call, target: HolderTarget, _: HolderInput) -> Result<TagsOutput, ApiError> {
-    let tags = call.parts.identity.tags_of(&target.account, target.holder())?;
-    Ok(TagsOutput { tags: tags_out(&tags), is_truncated: false })
+    Ok(TagsOutput::of(&call.parts.identity.tags_of(&target.account, target.holder())?))
 }

@@ -1,10 +1,13 @@
 //! Managed policies: the account's, and those of the platform, which can be read and attached only.
 
+use std::collections::BTreeMap;
+
 use dormouse_identity::managed_policies::NewPolicy;
 use dormouse_identity::{IamError, aws_managed};
 use dormouse_model::AccountId;
 use serde::Serialize;
 
+use super::grants::TagsOutput;
 use super::target::{PolicyInput, PolicyTarget};
 use super::wire::{PolicyOut, VersionOut, encoded, page, tags_in, version_id};
 use crate::error::ApiError;
@@ -75,6 +78,26 @@ pub(super) async fn list(call: Call, account: AccountId, input: PolicyInput) -> 
     }
     let (policies, marker) = page(policies, |policy| &policy.policy_name, input.marker.as_deref(), input.max_items);
     Ok(ListOutput { policies, is_truncated: marker.is_some(), marker })
+}
+
+/// `TagPolicy`.
+pub(super) async fn tag(call: Call, target: PolicyTarget, input: PolicyInput) -> Result<Nothing, ApiError> {
+    call.parts.identity.change_policy_tags(&target.arn, &tags_in(input.tags), &[]).await?;
+    Ok(Nothing {})
+}
+
+/// `UntagPolicy`.
+pub(super) async fn untag(call: Call, target: PolicyTarget, input: PolicyInput) -> Result<Nothing, ApiError> {
+    call.parts.identity.change_policy_tags(&target.arn, &BTreeMap::new(), &input.tag_keys).await?;
+    Ok(Nothing {})
+}
+
+/// `ListPolicyTags`; the platform's have none.
+pub(super) async fn list_tags(call: Call, target: PolicyTarget, _: PolicyInput) -> Result<TagsOutput, ApiError> {
+    if aws_managed::find(&target.arn).is_some() {
+        return Ok(TagsOutput::of(&BTreeMap::new()));
+    }
+    Ok(TagsOutput::of(&call.parts.identity.policy(&target.arn)?.tags))
 }
 
 /// `DeletePolicy`.

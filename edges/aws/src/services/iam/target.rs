@@ -46,6 +46,7 @@ pub(super) struct PolicyInput {
     pub(super) policy_document: String,
     pub(super) description: Option<String>,
     pub(super) tags: Vec<Tag>,
+    pub(super) tag_keys: Vec<String>,
     pub(super) version_id: String,
     pub(super) set_as_default: bool,
     pub(super) scope: Option<String>,
@@ -233,6 +234,7 @@ pub(super) fn policy(call: &Call, input: &PolicyInput) -> Result<PolicyTarget, A
     if !ours {
         return Err(IamError::NoSuchEntity(format!("Policy {arn} was not found.")).into());
     }
-    let keys = call.parts.identity.policy(&arn).map_or_else(|_| Context::new(), |policy| known(&policy.tags));
+    let mut keys = call.parts.identity.policy(&arn).map_or_else(|_| Context::new(), |policy| known(&policy.tags));
+    keys.extend(asked_tags(&input.tags, &input.tag_keys));
     Ok(PolicyTarget { account, arn, keys })
 }
