@@ -109,6 +109,9 @@ pub struct Running {
     pub memory_limit_mb: u64,
 }
 
+/// Records of the registry that are looked through at the start for what the driver is to expect.
+const EXPECTED_RECORDS: usize = 10_000;
+
 /// The functions engine. Clones share one engine.
 #[derive(Clone)]
 pub struct Functions {
@@ -154,6 +157,9 @@ impl Functions {
         let telemetry = Telemetry { clock: parts.clock.clone(), usage: parts.usage, metrics: parts.metrics };
         let engine = Arc::new(Engine::new(settings, parts.clock, registry, instances, telemetry, queue));
         background::spawn(&engine);
+        for (runtime, ephemeral_storage_mb) in engine.registry.kinds(EXPECTED_RECORDS) {
+            engine.instances.parts.driver.expect(&runtime, ephemeral_storage_mb);
+        }
         Ok(Self { engine })
     }
 
@@ -224,7 +230,17 @@ impl Functions {
 
     /// `CreateFunction`.
     pub async fn create_function(&self, account: &AccountId, command: CreateFunction) -> Result<FunctionVersion> {
-        self.engine.registry.create(account, command).await
+        let created = self.engine.registry.create(account, command).await;
+        self.expect(&created);
+        created
+    }
+
+    /// The first start is not to wait for what could have been done before.
+    fn expect(&self, changed: &Result<FunctionVersion>) {
+        if let Ok(FunctionVersion { configuration, .. }) = changed {
+            let driver = &self.engine.instances.parts.driver;
+            driver.expect(&configuration.runtime, configuration.ephemeral_storage_mb);
+        }
     }
 
     /// `GetFunction`, `GetFunctionConfiguration`.
@@ -272,6 +288,7 @@ impl Functions {
     ) -> Result<FunctionVersion> {
         let updated = self.engine.registry.update_configuration(account, command).await;
         self.engine.drop_stale();
+        self.expect(&updated);
         updated
     }
 

@@ -153,6 +153,21 @@ async fn a_call_is_answered_also_when_its_start_has_a_fault() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_driver_is_told_what_to_expect() {
+    let bench = Bench::new().await;
+    let expected =
+        |bench: &Bench| bench.seen.expected.lock().expect("no panic").clone().into_iter().collect::<Vec<_>>();
+    assert!(expected(&bench).is_empty());
+    bench.create("f", "").await;
+    let (runtime, first) = expected(&bench).pop().expect("what was created");
+    let change = ConfigurationChange { ephemeral_storage_mb: Some(first + 1), ..Default::default() };
+    let update = UpdateConfiguration { name: name("f"), change, revision: None };
+    bench.functions.update_configuration(&account(), update).await.expect("updated");
+    assert_eq!(expected(&bench), [(runtime.clone(), first), (runtime.clone(), first + 1)]);
+    assert_eq!(expected(&bench.again().await), [(runtime, first + 1)], "after a restart, what there is");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_update_is_seen_by_the_next_call_and_old_instances_go() {
     let bench = Bench::new().await;
     bench.create("f", "ms=1000,print=old").await;

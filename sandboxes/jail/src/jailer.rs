@@ -180,6 +180,13 @@ impl Jailer {
         prepared.started(sent?).await
     }
 
+    /// Sandboxes with a `/tmp` of this size will be asked for: what takes time for one is done now, in the background.
+    pub fn expect(&self, tmp_mb: u32) {
+        if let Some(disks) = &self.handle.shared.disks {
+            disks.expect(tmp_mb);
+        }
+    }
+
     async fn begin(&self, plan: Plan) -> Result<Making, JailError> {
         plan.check().map_err(JailError::Plan)?;
         let shared = Arc::clone(&self.handle.shared);

@@ -91,6 +91,19 @@ impl Driver for ProcessDriver {
         self.0.state(name)
     }
 
+    fn expect(&self, runtime: &str, ephemeral_storage_mb: u32) {
+        self.0.jailer.expect(ephemeral_storage_mb);
+        let Some(runtime) = self.0.runtimes.get(runtime).filter(|runtime| self.0.known_program(runtime).is_none())
+        else {
+            return;
+        };
+        let (inner, runtime) = (Arc::clone(&self.0), Arc::clone(runtime));
+        tokio::task::spawn_blocking(move || {
+            // A start that has to do without it is told why.
+            runtime.managed.as_ref().map(|managed| inner.managed_program(&runtime, managed).is_ok());
+        });
+    }
+
     async fn start(&self, spec: StartSpec) -> Result<(Box<dyn Instance>, InitReport), StartError> {
         let unknown = || StartError::RuntimeMissing(format!("the runtime {} is not known", spec.runtime));
         let runtime = Arc::clone(self.0.runtimes.get(&spec.runtime).ok_or_else(unknown)?);

@@ -173,6 +173,10 @@ pub trait Driver: Send + Sync + 'static {
     /// Whether this driver runs a runtime of this name, and what it will really run.
     fn runtime(&self, name: &str) -> Option<RuntimeState>;
 
+    /// A function of this runtime, with a `/tmp` of this size, is there to be called: what all starts of its kind have in
+    /// common may be made now, in the background.
+    fn expect(&self, runtime: &str, ephemeral_storage_mb: u32);
+
     /// Starts an instance and waits for the end of its init phase. Dropping the future stops what was started.
     async fn start(&self, spec: StartSpec) -> Result<(Box<dyn Instance>, InitReport), StartError>;
 }

@@ -18,8 +18,9 @@
 //!
 //! Time is tokio's, so it stands still in a test that pauses it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -51,6 +52,8 @@ pub struct Seen {
     pub freezes: AtomicU64,
     /// Uses against the rules: invoked or frozen while frozen, invoked when spent.
     pub violations: AtomicU64,
+    /// What was said to be expected: runtimes with their sizes of `/tmp`.
+    pub expected: Mutex<BTreeSet<(String, u32)>>,
 }
 
 impl Seen {
@@ -165,6 +168,10 @@ impl Driver for Mock {
     fn runtime(&self, name: &str) -> Option<RuntimeState> {
         let known = ["python3.", "nodejs", "provided"].iter().any(|prefix| name.starts_with(prefix));
         known.then(|| RuntimeState { version: Some(format!("mock:{name}")), exact: true, remedy: None })
+    }
+
+    fn expect(&self, runtime: &str, ephemeral_storage_mb: u32) {
+        self.seen.expected.lock().expect("nobody panics here").insert((runtime.to_owned(), ephemeral_storage_mb));
     }
 
     async fn start(&self, spec: StartSpec) -> Result<(Box<dyn Instance>, InitReport), StartError> {

@@ -71,6 +71,11 @@ impl KeptConfiguration {
         Ok(configuration)
     }
 
+    /// The runtime, and the size of `/tmp` in MB.
+    pub(crate) fn kind(&self) -> (&str, u32) {
+        (&self.configuration.runtime, self.configuration.ephemeral_storage_mb)
+    }
+
     pub(crate) fn set_architecture(&mut self, architecture: Architecture) {
         self.configuration.architecture = architecture;
     }

@@ -146,6 +146,11 @@ pub(crate) fn function(account: &AccountId, name: &FunctionName) -> Key {
     functions(account).text(name.as_str())
 }
 
+/// Of all accounts.
+pub(crate) fn all() -> Key {
+    Key::new(KEYSPACE)
+}
+
 pub(crate) fn all_versions(account: &AccountId) -> Key {
     of(account, "v")
 }

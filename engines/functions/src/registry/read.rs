@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dormouse_model::{AccountId, FunctionName, Qualifier, VersionNumber};
 
@@ -41,6 +41,16 @@ pub(crate) fn page_of<T>(
 }
 
 impl Registry {
+    /// The runtimes and sizes of `/tmp` that versions among the first so many records have.
+    pub(crate) fn kinds(&self, records: usize) -> BTreeSet<(String, u32)> {
+        let found = self.catalogue.range(&keyspace::all().children(), records);
+        let kinds = found.iter().filter_map(|(_, record)| match &*record.value {
+            Entry::Version(version) => Some(version.configuration.kind()),
+            _ => None,
+        });
+        kinds.map(|(runtime, ephemeral_storage_mb)| (runtime.to_owned(), ephemeral_storage_mb)).collect()
+    }
+
     /// A function's record. What is not in memory is looked for in the store before it is denied.
     pub(crate) async fn function(&self, account: &AccountId, name: &FunctionName) -> Result<FunctionRecord> {
         let found = self.catalogue.get_or_read(&keyspace::function(account, name).bytes()).await?;

@@ -49,10 +49,19 @@ impl Ahead {
 
     /// A detached mount of an empty disk of this size, if one stands ready. Another is made, and from now on.
     pub(crate) fn take(self: &Arc<Self>, size_mb: u32) -> Option<OwnedFd> {
+        self.ask(size_mb, |shelf| shelf.disks.pop())
+    }
+
+    /// Disks of this size are made from now on.
+    pub(crate) fn expect(self: &Arc<Self>, size_mb: u32) {
+        self.ask(size_mb, |_| None);
+    }
+
+    fn ask(self: &Arc<Self>, size_mb: u32, take: impl FnOnce(&mut Shelf) -> Option<OwnedFd>) -> Option<OwnedFd> {
         let (disk, old, make) = {
             let mut shelves = self.shelves();
-            let (disk, old) = shelves.ask(size_mb);
-            (disk, old, shelves.begin())
+            let (shelf, old) = shelves.ask(size_mb);
+            (take(shelf), old, shelves.begin())
         };
         if let Some(old) = old {
             discard(old.disks);
@@ -103,14 +112,13 @@ impl Ahead {
 }
 
 impl Shelves {
-    /// A disk of this size, and the shelf that had to go for it.
-    fn ask(&mut self, size_mb: u32) -> (Option<OwnedFd>, Option<Shelf>) {
+    /// The shelf of this size, and the one that had to go for it.
+    fn ask(&mut self, size_mb: u32) -> (&mut Shelf, Option<Shelf>) {
         let at = self.shelves.iter().position(|shelf| shelf.size_mb == size_mb);
-        let mut shelf = at.map_or(Shelf { size_mb, disks: Vec::new() }, |at| self.shelves.remove(at));
-        let disk = shelf.disks.pop();
+        let shelf = at.map_or(Shelf { size_mb, disks: Vec::new() }, |at| self.shelves.remove(at));
         self.shelves.insert(0, shelf);
         let old = if self.shelves.len() > SIZES_MAX { self.shelves.pop() } else { None };
-        (disk, old)
+        (&mut self.shelves[0], old)
     }
 
     /// Whether the one who asks is to make what is lacking.
@@ -156,8 +164,8 @@ mod tests {
     fn the_sizes_asked_for_last_are_kept_full() {
         let mut shelves = Shelves::default();
         for size_mb in 1..=5 {
-            let (disk, old) = shelves.ask(size_mb);
-            assert!(disk.is_none());
+            let (shelf, old) = shelves.ask(size_mb);
+            assert!(shelf.disks.is_empty());
             assert_eq!(old.map(|shelf| shelf.size_mb), (size_mb == 5).then_some(1));
         }
         assert!(shelves.begin() && !shelves.begin(), "one is at it");
@@ -168,7 +176,7 @@ mod tests {
         }
         assert_eq!(made, [5, 5, 4, 4, 3, 3, 2, 2]);
         assert!(shelves.put(1, disk()).is_some(), "nobody asks for that size any more");
-        assert!(shelves.ask(3).0.is_some());
+        assert!(shelves.ask(3).0.disks.pop().is_some());
         assert!(shelves.begin());
         assert_eq!(shelves.lacking(), Some(3));
     }
@@ -176,7 +184,7 @@ mod tests {
     #[test]
     fn nothing_is_made_or_kept_after_the_end() {
         let mut shelves = Shelves { closed: true, ..Default::default() };
-        assert!(shelves.ask(512).0.is_none());
+        assert!(shelves.ask(512).0.disks.is_empty());
         assert!(!shelves.begin());
         assert!(shelves.put(512, disk()).is_some());
         assert_eq!(shelves.lacking(), None);
