@@ -128,6 +128,14 @@ where
     Row { operation, action, run: Box::new(run) }
 }
 
+/// A row of an operation whose action is called as the operation is; its name may be in parts.
+macro_rules! row_of {
+    ($service:literal: $($part:literal)+ => $target:path, $act:path) => {
+        $crate::operation::row(concat!($($part),+), concat!($service, ":", $($part),+), $target, $act)
+    };
+}
+pub(crate) use row_of;
+
 /// The output of operations that answer with nothing.
 #[derive(Debug, Serialize)]
 pub struct Nothing {}

@@ -10,12 +10,11 @@ mod target;
 mod user;
 mod wire;
 
-use crate::operation::{Row, own_account, row};
+use crate::operation::{Row, own_account, row_of};
 
-/// A row of an operation whose name may be in parts. The action is called as the operation is, here as in all of IAM.
 macro_rules! iam {
-    ($($part:literal)+ => $target:path, $act:path) => {
-        row(concat!($($part),+), concat!("iam:", $($part),+), $target, $act)
+    ($($row:tt)+) => {
+        row_of!("iam": $($row)+)
     };
 }
 

@@ -13,73 +13,44 @@ mod target;
 mod version;
 mod wire;
 
-use crate::operation::{Row, own_account, row};
+use crate::operation::{Row, own_account, row_of};
 
 pub use target::{FunctionTarget, find_function};
+
+macro_rules! lambda {
+    ($($row:tt)+) => {
+        row_of!("lambda": $($row)+)
+    };
+}
 
 /// What is built, beside `Invoke`, which has a way of its own (see [`invoke`]).
 pub fn rows() -> Vec<Row> {
     vec![
-        row("CreateFunction", "lambda:CreateFunction", function::named, function::create),
-        row("GetFunction", "lambda:GetFunction", function::qualified, function::get),
-        row(
-            "GetFunctionConfiguration",
-            "lambda:GetFunctionConfiguration",
-            function::qualified,
-            function::configuration,
-        ),
-        row("ListFunctions", "lambda:ListFunctions", own_account, function::list),
-        row("DeleteFunction", "lambda:DeleteFunction", function::qualified, function::delete),
-        row("UpdateFunctionCode", "lambda:UpdateFunctionCode", function::named, function::update_code),
-        row(
-            "UpdateFunctionConfiguration",
-            "lambda:UpdateFunctionConfiguration",
-            function::named,
-            function::update_configuration,
-        ),
-        row("PublishVersion", "lambda:PublishVersion", function::named, version::publish),
-        row("ListVersionsByFunction", "lambda:ListVersionsByFunction", function::named, version::list),
-        row("CreateAlias", "lambda:CreateAlias", function::named, alias::create),
-        row("GetAlias", "lambda:GetAlias", function::named, alias::get),
-        row("ListAliases", "lambda:ListAliases", function::named, alias::list),
-        row("UpdateAlias", "lambda:UpdateAlias", function::named, alias::update),
-        row("DeleteAlias", "lambda:DeleteAlias", function::named, alias::delete),
-        row("PutFunctionConcurrency", "lambda:PutFunctionConcurrency", function::named, concurrency::put),
-        row("GetFunctionConcurrency", "lambda:GetFunctionConcurrency", function::named, concurrency::get),
-        row("DeleteFunctionConcurrency", "lambda:DeleteFunctionConcurrency", function::named, concurrency::delete),
-        row(
-            "PutFunctionEventInvokeConfig",
-            "lambda:PutFunctionEventInvokeConfig",
-            function::qualified,
-            event_invoke::put,
-        ),
-        row(
-            "UpdateFunctionEventInvokeConfig",
-            "lambda:UpdateFunctionEventInvokeConfig",
-            function::qualified,
-            event_invoke::update,
-        ),
-        row(
-            "GetFunctionEventInvokeConfig",
-            "lambda:GetFunctionEventInvokeConfig",
-            function::qualified,
-            event_invoke::get,
-        ),
-        row(
-            "DeleteFunctionEventInvokeConfig",
-            "lambda:DeleteFunctionEventInvokeConfig",
-            function::qualified,
-            event_invoke::delete,
-        ),
-        row(
-            "ListFunctionEventInvokeConfigs",
-            "lambda:ListFunctionEventInvokeConfigs",
-            function::named,
-            event_invoke::list,
-        ),
-        row("TagResource", "lambda:TagResource", tags::tagged, tags::tag),
-        row("UntagResource", "lambda:UntagResource", tags::tagged, tags::untag),
-        row("ListTags", "lambda:ListTags", tags::tagged, tags::list),
-        row("GetAccountSettings", "lambda:GetAccountSettings", own_account, account::settings),
+        lambda!("CreateFunction" => function::named, function::create),
+        lambda!("GetFunction" => function::qualified, function::get),
+        lambda!("GetFunctionConfiguration" => function::qualified, function::configuration),
+        lambda!("ListFunctions" => own_account, function::list),
+        lambda!("DeleteFunction" => function::qualified, function::delete),
+        lambda!("UpdateFunctionCode" => function::named, function::update_code),
+        lambda!("UpdateFunctionConfiguration" => function::named, function::update_configuration),
+        lambda!("PublishVersion" => function::named, version::publish),
+        lambda!("ListVersionsByFunction" => function::named, version::list),
+        lambda!("CreateAlias" => function::named, alias::create),
+        lambda!("GetAlias" => function::named, alias::get),
+        lambda!("ListAliases" => function::named, alias::list),
+        lambda!("UpdateAlias" => function::named, alias::update),
+        lambda!("DeleteAlias" => function::named, alias::delete),
+        lambda!("PutFunctionConcurrency" => function::named, concurrency::put),
+        lambda!("GetFunctionConcurrency" => function::named, concurrency::get),
+        lambda!("DeleteFunctionConcurrency" => function::named, concurrency::delete),
+        lambda!("PutFunctionEventInvokeConfig" => function::qualified, event_invoke::put),
+        lambda!("UpdateFunctionEventInvokeConfig" => function::qualified, event_invoke::update),
+        lambda!("GetFunctionEventInvokeConfig" => function::qualified, event_invoke::get),
+        lambda!("DeleteFunctionEventInvokeConfig" => function::qualified, event_invoke::delete),
+        lambda!("ListFunctionEventInvokeConfigs" => function::named, event_invoke::list),
+        lambda!("TagResource" => tags::tagged, tags::tag),
+        lambda!("UntagResource" => tags::tagged, tags::untag),
+        lambda!("ListTags" => tags::tagged, tags::list),
+        lambda!("GetAccountSettings" => own_account, account::settings),
     ]
 }

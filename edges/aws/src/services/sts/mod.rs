@@ -5,15 +5,15 @@ use dormouse_model::{AccountId, Credentials};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
-use crate::operation::{Call, Resource, Row, Target, own_account, row};
+use crate::operation::{Call, Resource, Row, Target, own_account, row_of};
 
 /// What is built.
 pub fn rows() -> Vec<Row> {
     vec![
-        row("AssumeRole", "sts:AssumeRole", assumed, assume_role),
-        row("GetCallerIdentity", "sts:GetCallerIdentity", own_account, caller_identity),
-        row("GetSessionToken", "sts:GetSessionToken", own_account, session_token),
-        row("GetAccessKeyInfo", "sts:GetAccessKeyInfo", own_account, access_key_info),
+        row_of!("sts": "AssumeRole" => assumed, assume_role),
+        row_of!("sts": "GetCallerIdentity" => own_account, caller_identity),
+        row_of!("sts": "GetSessionToken" => own_account, session_token),
+        row_of!("sts": "GetAccessKeyInfo" => own_account, access_key_info),
     ]
 }
 
