@@ -242,6 +242,24 @@ async fn a_drain_lets_calls_end_within_its_limit() {
     assert_eq!((bench.functions.running().live, bench.seen.live.load(SeqCst)), (0, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_starts_at_its_limit_and_answers_who_waits() {
+    let bench = Bench::new().await;
+    bench.create("f", "init_ms=8000").await;
+    let waits = tokio::spawn({
+        let functions = bench.functions.clone();
+        async move { functions.invoke(&account(), call("f", "{}")).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = tokio::time::Instant::now();
+    bench.functions.drain(Duration::from_secs(1)).await;
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+    let answer = waits.await.expect("a task");
+    assert!(matches!(answer, Err(FunctionsError::Unavailable { .. })), "{answer:?}");
+    let running = bench.functions.running();
+    assert_eq!((running.live, running.memory_mb, running.starting, bench.seen.live.load(SeqCst)), (0, 0, 0, 0));
+}
+
 /// Arrivals, failures, time-outs, updates and changed reservations, in any order.
 #[tokio::test(start_paused = true)]
 async fn simulation() {

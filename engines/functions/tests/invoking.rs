@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use dormouse_functions::*;
-use dormouse_model::{FailureKind, VersionNumber};
+use dormouse_model::{FailureKind, Qualifier, VersionNumber};
 use harness::*;
 
 #[tokio::test(start_paused = true)]
@@ -182,6 +182,71 @@ async fn a_call_goes_on_when_its_caller_is_gone_and_holds_its_permit() {
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     assert!(bench.lines().iter().any(|line| line.starts_with("REPORT ")), "it ran to its end");
     bench.invoke("f", "{}").await.expect("the permit is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_during_the_start_leaves_a_call_that_runs() {
+    let bench = Bench::new().await;
+    bench.create("f", "init_ms=1000,ms=1000").await;
+    bench.functions.put_concurrency(&account(), &name("f"), 1).await.expect("reserved");
+    {
+        let gone = bench.invoke("f", "{}");
+        tokio::time::timeout(Duration::from_millis(100), gone).await.expect_err("hung up");
+    }
+    // Raised while the limit is reached: what runs counts against the new one.
+    bench.functions.put_concurrency(&account(), &name("f"), 2).await.expect("reserved");
+    tokio::time::sleep(Duration::from_millis(1_400)).await;
+    let (one, two) = tokio::join!(bench.invoke("f", "{}"), async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        bench.invoke("f", "{}").await
+    });
+    one.expect("one place was free");
+    assert!(matches!(two, Err(FunctionsError::TooManyRequests { .. })), "{two:?}");
+    let reports = bench.lines().iter().filter(|line| line.starts_with("REPORT ")).count();
+    assert_eq!((reports, bench.seen.starts.load(SeqCst)), (2, 2), "the first ran to its end");
+    assert_eq!(bench.functions.running().invocations, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alias_that_moves_leaves_what_runs_where_it_is() {
+    let bench = Bench::new().await;
+    bench.create("f", "ms=1000,print=one").await;
+    let publish = PublishVersion { name: name("f"), description: None, code_sha256: None, revision: None };
+    bench.functions.publish_version(&account(), publish.clone()).await.expect("published");
+    let change = ConfigurationChange { handler: Some("app.h,print=two".into()), ..Default::default() };
+    let update = UpdateConfiguration { name: name("f"), change, revision: None };
+    bench.functions.update_configuration(&account(), update).await.expect("updated");
+    bench.functions.publish_version(&account(), publish).await.expect("published");
+    let (one, two) = (VersionNumber::Published(1), VersionNumber::Published(2));
+    let alias: dormouse_model::AliasName = "live".parse().expect("an alias");
+    let made = CreateAlias {
+        function: name("f"),
+        alias: alias.clone(),
+        version: one,
+        description: String::new(),
+        routing: None,
+    };
+    bench.functions.create_alias(&account(), made).await.expect("made");
+    let invoke = || Invoke { qualifier: Some(Qualifier::Alias(alias.clone())), ..call("f", "{}") };
+    let owner = account();
+    let (first, second) = tokio::join!(bench.functions.invoke(&owner, invoke()), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let routing = Some(Some(Weight { version: two, share: 1.0 }));
+        let all_to_two = UpdateAlias {
+            function: name("f"),
+            alias: alias.clone(),
+            version: None,
+            description: None,
+            routing,
+            revision: None,
+        };
+        bench.functions.update_alias(&account(), all_to_two).await.expect("moved");
+        bench.functions.invoke(&account(), invoke()).await
+    });
+    let ran = |outcome: Result<InvokeOutcome>| outcome.expect("answered").executed_version;
+    assert_eq!((ran(first), ran(second)), (one, two));
+    let printed: Vec<_> = bench.lines().into_iter().filter(|line| line == "one" || line == "two").collect();
+    assert_eq!(printed, ["one", "two"], "what is said to have run is what ran");
 }
 
 #[tokio::test(start_paused = true)]
