@@ -27,7 +27,7 @@ pub struct Settings {
     pub node_invocations: u32,
     /// Memory that all instances of the node may be promised together, in MB.
     pub instances_memory_mb: u64,
-    /// Instances that may be starting at one instant; further starts wait for their turn.
+    /// Instances that may be starting at one instant; further starts wait for their turn, which ends after a second.
     pub concurrent_starts: usize,
     /// How long an instance is idle before it is frozen.
     pub freeze_after: Duration,

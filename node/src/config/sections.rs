@@ -118,7 +118,7 @@ section! {
         unreserved_concurrency_min: u32 = "100", 0..=1000000;
         /// Invocations in progress or waiting for an instance in the whole node; further calls are shed with 503.
         node_invocations: u32 = "10000", 1..=1000000;
-        /// Instances that may be starting at one instant; further starts wait for their turn.
+        /// Instances that may be starting at one instant; further starts wait for their turn, which ends after a second.
         concurrent_starts: u32 = "16", 1..=4096;
         /// How long before its credentials expire an instance takes no further invocation.
         retire_before_expiry_secs: Seconds = "1200", 60..=3000;
