@@ -33,7 +33,7 @@ fn at_once() -> Options {
 /// every accepted event must have come to its end: the function always fails, so each is a dead letter.
 #[test]
 fn kill_nine_loses_no_accepted_event() -> Result<()> {
-    let seconds = std::env::var("DORMOUSE_SOAK_SECS").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
+    let seconds = std::env::var("DORMOUSE_SOAK_SECS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut platform = Dormouse::start_with(at_once())?;
     Client::of(&platform).python_with("durability", "create_failing", &[("FUNCTION", "failing".to_owned())])?;

@@ -196,7 +196,7 @@ impl World {
 #[tokio::test(start_paused = true)]
 async fn nothing_accepted_is_lost_and_nothing_finished_comes_back() {
     let first = seed("due_queue_simulation");
-    let runs = std::env::var("DORMOUSE_SOAK_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(60);
+    let runs = std::env::var("DORMOUSE_SOAK_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3_000);
     for run in 0..runs {
         let seed = first.wrapping_add(run);
         println!("run {run}: DORMOUSE_TEST_SEED={seed} DORMOUSE_SOAK_RUNS=1");

@@ -127,7 +127,7 @@ async fn cut(events: &[Event], unsynced: Unsynced, rng: &mut Rng) -> Result<(), 
 }
 
 fn cuts() -> usize {
-    std::env::var("DORMOUSE_SOAK_CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(60)
+    std::env::var("DORMOUSE_SOAK_CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(400)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
