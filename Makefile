@@ -36,7 +36,7 @@ bench: ## Measure; ONLY=id,id runs a part
 
 soak: ## The crash loops and simulations for long (half an hour)
 	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); cargo build --package dormouse; \
-	  env $$sdk $$clients DORMOUSE_SOAK_SECS=600 DORMOUSE_SOAK_RUNS=30000 DORMOUSE_SOAK_CUTS=4000 DORMOUSE_SOAK_ROUNDS=1500 \
+	  env $$sdk $$clients DORMOUSE_SOAK_SECS=600 DORMOUSE_SOAK_RUNS=30000 DORMOUSE_SOAK_CUTS=4000 DORMOUSE_SOAK_ROUNDS=600 \
 	  cargo test --workspace -- --include-ignored simulation power kill crash soak
 
 clean: ## Remove what was built here

@@ -103,7 +103,7 @@ async fn numbers(store: &SqliteStore, kind: &str, round: u64) -> Vec<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_outlasts_kill_9() {
     let mut rng = Rng::new(seed("what_was_acknowledged_outlasts_kill_9"));
-    let rounds = std::env::var("DORMOUSE_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(150);
+    let rounds = std::env::var("DORMOUSE_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(60);
     let dir = tempfile::tempdir().unwrap();
     let mut count = 0;
     for round in 0..rounds {
