@@ -15,6 +15,10 @@ pub const SPAWNER_ARGUMENT: &str = "__spawner";
 /// Layers that need root or a delegated cgroup: an ordinary user's node starts without them.
 const NEEDS_ROOT: [&str; 6] = ["memory-limit", "cpu-limit", "pids-limit", "freezer", "own-uid", "tmp-on-disk"];
 
+/// What an older kernel has of it is enough where no list asks for all: files are protected by it as by a newer one, and the
+/// signals and abstract sockets that it does not know stay inside by the namespaces.
+const ENOUGH_WHEN_WEAKER: [&str; 1] = ["landlock"];
+
 /// How far something is as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -48,11 +52,15 @@ pub fn spawner_command() -> SpawnerCommand {
     SpawnerCommand { program: PathBuf::from("/proc/self/exe"), args: vec![SPAWNER_ARGUMENT.into()] }
 }
 
-/// Whether a node with this configuration refuses to start without the layer: what `sandbox.require` lists, or without a
-/// list every layer as root, and all but those that need root otherwise.
-pub fn is_required(config: &Config, layer: &str, root: bool) -> bool {
-    let listed = &config.sandbox.require.0;
-    if listed.is_empty() { root || !NEEDS_ROOT.contains(&layer) } else { listed.iter().any(|name| name == layer) }
+/// Whether a node with this configuration refuses to start unless the layer holds: what `sandbox.require` lists, or without
+/// a list every layer as root, and all but those that need root otherwise.
+pub fn is_required(config: &Config, layer: &Layer, root: bool) -> bool {
+    let (listed, name) = (&config.sandbox.require.0, layer.name.as_str());
+    if !listed.is_empty() {
+        return listed.iter().any(|listed| listed == name);
+    }
+    let is_enough = matches!(layer.state, LayerState::Weaker(_)) && ENOUGH_WHEN_WEAKER.contains(&name);
+    !is_enough && (root || !NEEDS_ROOT.contains(&name))
 }
 
 /// A name in `sandbox.require` that is no layer's: the node must not take it for one that holds.
@@ -71,8 +79,7 @@ pub async fn examine(config: &Config) -> anyhow::Result<Vec<Check>> {
     let mut checks = Vec::new();
     match Jailer::start(spawner_command(), JailerConfig::new(place.join("jail"))).await {
         Ok(jailer) => {
-            checks
-                .extend(jailer.layers().iter().map(|layer| layer_check(layer, is_required(config, &layer.name, root))));
+            checks.extend(jailer.layers().iter().map(|layer| layer_check(layer, is_required(config, layer, root))));
             checks.extend(runtime_checks(&jailer, config, &place));
             jailer.stop().await;
         }
@@ -229,21 +236,35 @@ mod tests {
     #[test]
     fn root_requires_all_and_an_ordinary_user_what_it_can_have() {
         let config = config(&[]);
-        assert!(is_required(&config, "memory-limit", true));
-        assert!(!is_required(&config, "memory-limit", false));
-        assert!(is_required(&config, "seccomp", false));
+        let weaker = || LayerState::Weaker(String::new());
+        assert!(is_required(&config, &layer("memory-limit", weaker()), true));
+        assert!(!is_required(&config, &layer("memory-limit", weaker()), false));
+        assert!(is_required(&config, &layer("seccomp", LayerState::Holds), false));
+    }
+
+    #[test]
+    fn an_older_kernels_landlock_is_enough_unless_a_list_names_it() {
+        let missing = || LayerState::Missing(String::new());
+        let weaker = || LayerState::Weaker(String::new());
+        let listed = config(&[("DORMOUSE_SANDBOX__REQUIRE", "landlock")]);
+        for root in [true, false] {
+            assert!(!is_required(&config(&[]), &layer("landlock", weaker()), root));
+            assert!(is_required(&config(&[]), &layer("landlock", missing()), root));
+            assert!(is_required(&listed, &layer("landlock", weaker()), root));
+        }
     }
 
     #[test]
     fn a_list_is_what_is_required() {
         let config = config(&[("DORMOUSE_SANDBOX__REQUIRE", "seccomp,nonsense")]);
-        assert!(is_required(&config, "seccomp", true) && !is_required(&config, "landlock", true));
-        let unknown = unknown_requirements(&config, &[layer("seccomp")]);
+        let (seccomp, landlock) = (layer("seccomp", LayerState::Holds), layer("landlock", LayerState::Holds));
+        assert!(is_required(&config, &seccomp, true) && !is_required(&config, &landlock, true));
+        let unknown = unknown_requirements(&config, &[layer_check(&seccomp, true)]);
         assert_eq!(unknown.iter().map(|check| check.name.as_str()).collect::<Vec<_>>(), ["nonsense"]);
     }
 
-    fn layer(name: &str) -> Check {
-        layer_check(&Layer { name: name.to_owned(), state: LayerState::Holds, remedy: None }, true)
+    fn layer(name: &str, state: LayerState) -> Layer {
+        Layer { name: name.to_owned(), state, remedy: None }
     }
 
     #[test]

@@ -206,7 +206,7 @@ async fn start_jailer(config: &Config, state_dir: &Path) -> Result<Jailer> {
             LayerState::Holds => continue,
             LayerState::Weaker(why) | LayerState::Missing(why) => why,
         };
-        if is_required(config, &layer.name, root) {
+        if is_required(config, layer, root) {
             bail!(
                 "the layer {} of sandboxes does not hold on this host: {why}; to change that: {}. To start without it, list in \
                  sandbox.require only the layers that must hold; `dormouse doctor` names them all",
