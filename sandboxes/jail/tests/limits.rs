@@ -32,7 +32,9 @@ fn a_crowd_under_a_small_quota_dies_at_once() {
         let mut plan = house.plan("crowd");
         plan.pids_max = 512;
         plan.memory_bytes = 512 << 20;
-        let script = "i=0; while [ $i -lt 400 ]; do (while :; do :; done) & i=$((i+1)); done; echo there; wait";
+        // They wait for each other: beside those that spin, the last would take minutes to come.
+        let script = "mkfifo /tmp/go; i=0; while [ $i -lt 400 ]; do (read x < /tmp/go; while :; do :; done) & i=$((i+1)); done; \
+                      : > /tmp/go; echo there; wait";
         let mut running = house.start(plan, &shell(script)).await;
         let mut out = pipe::Receiver::from_owned_fd(running.stdout.take().expect("a pipe")).expect("a pipe");
         out.read_exact(&mut [0; 6]).await.expect("a line");

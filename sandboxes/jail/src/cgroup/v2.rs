@@ -8,6 +8,8 @@ use crate::Plan;
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// Where the processes go that stood in the cgroup which has to hand controllers down.
 pub(super) const LEAF: &str = "dormouse-host";
+/// How often processes are moved there before it is given up.
+const MOVES_MAX: u32 = 10;
 
 /// `cpu.weight` of a cgroup that nobody gave one, and the range of it.
 const WEIGHT_OF_A_CORE: u64 = 100;
@@ -25,23 +27,34 @@ pub(super) fn create_base(base: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A cgroup with processes of its own hands nothing down: they move to a leaf first.
+/// A cgroup with processes of its own hands nothing down: they move to a leaf first. What they start meanwhile is found by
+/// another turn.
 fn hand_down(dir: &Path) -> io::Result<()> {
     let there = std::fs::read_to_string(dir.join("cgroup.controllers"))?;
     let handed = std::fs::read_to_string(dir.join("cgroup.subtree_control"))?;
-    let missing: Vec<&str> =
-        CONTROLLERS.into_iter().filter(|name| has_word(&there, name) && !has_word(&handed, name)).collect();
-    for (turn, name) in missing.iter().enumerate() {
-        let ask = || write(&dir.join("cgroup.subtree_control"), &format!("+{name}"));
-        match ask() {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && turn == 0 => {
-                move_to_leaf(dir)?;
-                ask()?;
-            }
-            other => other?,
+    let Some(request) = request(&there, &handed) else { return Ok(()) };
+    let mut turn = 0;
+    loop {
+        match write(&dir.join("cgroup.subtree_control"), &request) {
+            Err(error) if has_processes(&error) && turn < MOVES_MAX => move_to_leaf(dir)?,
+            other => return other,
         }
+        turn += 1;
     }
-    Ok(())
+}
+
+/// What to write to have the controllers handed down that are not yet. All at once: `cpu` alone is granted to a cgroup with
+/// processes too, and makes it one of threads, which `memory` refuses from then on.
+fn request(there: &str, handed: &str) -> Option<String> {
+    let missing = CONTROLLERS.into_iter().filter(|name| has_word(there, name) && !has_word(handed, name));
+    let words: Vec<String> = missing.map(|name| format!("+{name}")).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// Whether this is how the kernel says so: the second when `cpu` or `pids` is handed down already. Source:
+/// `cgroup_vet_subtree_control_enable` of the kernel.
+fn has_processes(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::Unsupported)
 }
 
 fn move_to_leaf(dir: &Path) -> io::Result<()> {
@@ -94,4 +107,17 @@ pub(super) fn event(dir: &Path, file: &str, key: &str) -> io::Result<u64> {
 
 fn has_word(text: &str, word: &str) -> bool {
     text.split_whitespace().any(|w| w == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_missing_is_asked_for_at_once() {
+        assert_eq!(request("cpuset cpu io memory pids\n", "\n").as_deref(), Some("+cpu +memory +pids"));
+        assert_eq!(request("cpu memory pids\n", "pids\n").as_deref(), Some("+cpu +memory"));
+        assert_eq!(request("memory pids\n", "memory\n").as_deref(), Some("+pids"));
+        assert_eq!(request("cpuset io\n", "\n"), None);
+    }
 }

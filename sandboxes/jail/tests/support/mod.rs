@@ -1,18 +1,20 @@
 //! What the tests of sandboxes have in common.
 #![allow(dead_code, unreachable_pub)]
 
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use dormouse_jail::{Ended, Exec, Jailer, JailerConfig, Mount, Plan, Running, SpawnerCommand};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
 /// An ordinary user that every Debian has.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 const AS_USER: &str = "DORMOUSE_TEST_AS_USER";
 const TOOLS: &str = "DORMOUSE_TEST_TOOLS";
 
@@ -35,15 +37,20 @@ impl Tools {
         let dir = owned.path().to_owned();
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("permissions");
         copy_program(env!("CARGO_BIN_EXE_jail-test-spawner").as_ref(), &dir.join("spawner"));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/attempt.c");
-        let compiled = Command::new("cc")
-            .args(["-O1", "-w", "-static", "-o"])
-            .arg(dir.join("attempt"))
-            .arg(source)
-            .status()
-            .expect("cc is needed by this test: apt-get install gcc libc6-dev");
-        assert!(compiled.success(), "attempt.c does not compile");
+        write_program(attempts(), &dir.join("attempt"));
         Self { dir, _owned: Some(owned) }
+    }
+
+    /// This test's own program, where every user can execute it.
+    pub fn copy_of_this_test(&self) -> PathBuf {
+        let program = self.dir.join("test");
+        copy_program(&std::env::current_exe().expect("a program"), &program);
+        program
+    }
+
+    /// Has another process use these instead of making its own.
+    pub fn lend<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env(TOOLS, &self.dir)
     }
 
     pub fn spawner(&self) -> SpawnerCommand {
@@ -80,13 +87,32 @@ fn copy_program(from: &Path, to: &Path) {
     assert!(copied.success(), "{} could not be copied to {}", from.display(), to.display());
 }
 
+/// The program of the attempts, compiled once for all tests of this process.
+fn attempts() -> &'static [u8] {
+    static COMPILED: OnceLock<Vec<u8>> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let program = dir.path().join("attempt");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/attempt.c");
+        let compiler = Command::new("cc").args(["-O1", "-w", "-static", "-o"]).args([&program, &source]).status();
+        let compiled = compiler.expect("cc is needed by this test: apt-get install gcc libc6-dev");
+        assert!(compiled.success(), "attempt.c does not compile");
+        std::fs::read(program).expect("what was compiled")
+    })
+}
+
+/// As [`copy_program`], of what is in memory.
+fn write_program(bytes: &[u8], to: &Path) {
+    let mut copy = Command::new("cp").arg("/dev/stdin").arg(to).stdin(Stdio::piped()).spawn().expect("cp");
+    copy.stdin.take().expect("a pipe").write_all(bytes).expect("a program is written");
+    assert!(copy.wait().expect("cp").success(), "{} could not be written", to.display());
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+}
+
 fn as_ordinary_user(test: &str, tools: &Tools) {
-    let program = tools.dir.join("test");
-    copy_program(&std::env::current_exe().expect("a program"), &program);
-    let out = Command::new(program)
-        .args([test, "--exact", "--nocapture"])
+    let out = tools
+        .lend(Command::new(tools.copy_of_this_test()).args([test, "--exact", "--nocapture"]))
         .env(AS_USER, "1")
-        .env(TOOLS, &tools.dir)
         .current_dir("/")
         .uid(NOBODY)
         .gid(NOBODY)
@@ -192,23 +218,28 @@ pub fn traces(marks: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
     found.extend(mounts.lines().filter(|line| marked(line)).map(|line| format!("mount {line}")));
-    let mut dirs = vec![PathBuf::from("/sys/fs/cgroup")];
-    while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let path = entry.path().display().to_string();
-                if marked(&path) {
-                    found.push(format!("cgroup {path}"));
-                }
-                dirs.push(entry.path());
-            }
-        }
-    }
+    let cgroups = directories("/sys/fs/cgroup".as_ref()).into_iter().map(|dir| dir.display().to_string());
+    found.extend(cgroups.filter(|path| marked(path)).map(|path| format!("cgroup {path}")));
     for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
         let file = std::fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
         if marked(&file) {
             found.push(format!("loop {} on {}", entry.path().display(), file.trim()));
         }
     }
+    found
+}
+
+/// All directories below one, those that are deeper after those that hold them.
+pub fn directories(top: &Path) -> Vec<PathBuf> {
+    let mut found = vec![top.to_owned()];
+    let mut next = 0;
+    while next < found.len() {
+        let entries = std::fs::read_dir(&found[next]).into_iter().flatten().flatten();
+        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let dirs: Vec<PathBuf> = dirs.map(|entry| entry.path()).collect();
+        found.extend(dirs);
+        next += 1;
+    }
+    found.remove(0);
     found
 }
