@@ -31,8 +31,8 @@ check: ## Format, lints, licences: what needs no running platform
 bench: ## Measure; ONLY=id,id runs a part
 	@$(INSTALL) packages
 	@cargo build --release --package dormouse --package dormouse-bench
-	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); \
-	  env $$sdk $$clients $(TARGET)/release/dormouse-bench --dormouse $(TARGET)/release/dormouse --only "$(ONLY)"
+	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); node=$$($(INSTALL) node-client); \
+	  env $$sdk $$clients $$node $(TARGET)/release/dormouse-bench --dormouse $(TARGET)/release/dormouse --only "$(ONLY)"
 
 soak: ## The crash loops and simulations for long (half an hour)
 	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); cargo build --package dormouse; \

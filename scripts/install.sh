@@ -4,6 +4,7 @@
 #   scripts/install.sh CACHE packages   Debian packages (by apt-get, as root or with sudo)
 #   scripts/install.sh CACHE sdk        the AWS SDKs that functions find beside their runtime
 #   scripts/install.sh CACHE clients    the Python environment that the tests use
+#   scripts/install.sh CACHE node-client  the official client for Node.js, which the benchmark is measured beside
 #   scripts/install.sh CACHE cargo-deny the licence and source checker
 #
 # Each result is stamped by what it was made from, so a changed pin is installed anew and an old one is left alone.
@@ -39,6 +40,11 @@ packages() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   PATH=$PATH:/sbin:/usr/sbin command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
   command -v openssl >/dev/null || missing+=(openssl)
+  install_packages "${missing[@]}"
+}
+
+install_packages() { # PACKAGE...
+  local missing=("$@")
   [ ${#missing[@]} = 0 ] && return 0
   local install=(apt-get install -y -q --no-install-recommends "${missing[@]}")
   command -v apt-get >/dev/null || { say "These programs are missing; install them with your package manager: ${missing[*]}"; return 1; }
@@ -77,6 +83,18 @@ clients() {
   touch "$1/complete"
 }
 
+# Compiles curl and a C++ library.
+node_client() {
+  local missing=() program
+  for program in cmake autoconf automake libtoolize:libtool g++ make; do
+    command -v "${program%:*}" >/dev/null || missing+=("${program#*:}")
+  done
+  install_packages "${missing[@]}" || return 1
+  say "building the official client for Node.js"
+  cp "$root"/bench/nodejs/{package.json,package-lock.json,.npmrc} "$1/"
+  (cd "$1" && npm ci --silent --no-audit --no-fund >&2)
+}
+
 cargo_deny() {
   say "building cargo-deny $CARGO_DENY_VERSION"
   cargo install --quiet --locked --debug --no-default-features --version "$CARGO_DENY_VERSION" --root "$1" cargo-deny
@@ -99,10 +117,16 @@ clients)
   [ -e "$venv/complete" ] || clients "$venv"
   echo "DORMOUSE_TEST_VENV=$venv"
   ;;
+node-client)
+  client=$cache/node-client-$(stamp "$root/bench/nodejs/package-lock.json")
+  # Without it a row of the benchmark says why it has no figure.
+  make_once "$client" node_client || say "the official client for Node.js could not be built"
+  [ ! -d "$client" ] || echo "DORMOUSE_BENCH_NODE_CLIENT=$client/node_modules/aws-lambda-ric"
+  ;;
 cargo-deny)
   tool=$cache/cargo-deny-$CARGO_DENY_VERSION
   make_once "$tool" cargo_deny
   echo "$tool/bin/cargo-deny"
   ;;
-*) say "no such part: $what; it takes packages, sdk, clients or cargo-deny"; exit 2 ;;
+*) say "no such part: $what; it takes packages, sdk, clients, node-client or cargo-deny"; exit 2 ;;
 esac

@@ -1,5 +1,6 @@
 //! Warm synchronous calls, beside the official client on the bare Runtime API program.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,16 +22,17 @@ const ROUND: Duration = Duration::from_secs(2);
 const WIDE: usize = 8;
 /// Memory that gives one whole core.
 const ONE_CORE_MB: u32 = 1769;
-const HANDLER: &str = "def handler(event, context):\n    return {'ok': True}\n";
+const PYTHON: (&str, &str) = ("index.py", "def handler(event, context):\n    return {'ok': True}\n");
+const NODEJS: (&str, &str) = ("index.js", "exports.handler = async () => ({ ok: true });\n");
 
 /// `warm-ric`: the official Python client in our sandbox, beside the same client on the bare program.
 pub(crate) async fn official(dormouse: &Path) -> Result<Vec<Row>> {
-    let Some(client) = Client::find()? else {
-        return Ok(vec![Row::null("warm-ric", "warm call, official Python client", Client::MISSING)]);
+    let Some(python) = Python::find()? else {
+        return Ok(vec![Row::null("warm-ric", "warm call, official Python client", Python::MISSING)]);
     };
     // The client goes into the package, as people ship it; the interpreter is the host's.
-    let mut files = client.package()?;
-    let interpreter = client.interpreter.display();
+    let mut files = python.package()?;
+    let interpreter = python.interpreter.display();
     files.push(File {
         path: "bootstrap".to_owned(),
         content: format!("#!/bin/sh\nexec {interpreter} -m awslambdaric \"$_HANDLER\"\n").into_bytes(),
@@ -43,29 +45,26 @@ pub(crate) async fn official(dormouse: &Path) -> Result<Vec<Row>> {
         memory_mb: ONE_CORE_MB,
         files: &files,
     };
-    compare("warm-ric", "official Python client", dormouse, &client, &function, Goal::NoSlowerThan(1.3)).await
+    compare("warm-ric", "official Python client", dormouse, &python.client(), &function, Goal::NoSlowerThan(1.3)).await
 }
 
-/// `warm-own`: our own bootstrap in our sandbox, beside the official client on the bare program.
+/// `warm-own`: our own bootstraps in our sandbox, each beside its language's official client on the bare program.
 pub(crate) async fn own(dormouse: &Path) -> Result<Vec<Row>> {
-    let Some(client) = Client::find()? else {
-        return Ok(vec![Row::null("warm-own", "warm call, our Python bootstrap", Client::MISSING)]);
-    };
-    let files = [File::text("index.py", HANDLER)];
-    let function = Function {
-        name: "own",
-        runtime: client.runtime.as_str(),
-        handler: "index.handler",
-        memory_mb: ONE_CORE_MB,
-        files: &files,
-    };
-    let mut rows =
-        compare("warm-own", "our Python bootstrap", dormouse, &client, &function, Goal::FasterBy(1.3)).await?;
-    rows.push(Row::null(
-        "warm-own",
-        "warm call, our Node.js bootstrap",
-        "the official Node.js client compiles a native part that needs cmake and autotools; not installed by make bench",
-    ));
+    let python = Python::find()?.map(|python| (python.client(), python.runtime)).ok_or(Python::MISSING);
+    let nodejs = nodejs_client()?.map(|client| (client, "nodejs20.x".to_owned())).ok_or(NODEJS_MISSING);
+    let mut rows = Vec::new();
+    for (language, found) in [("Python", python), ("Node.js", nodejs)] {
+        let what = format!("our {language} bootstrap");
+        match found {
+            Ok((client, runtime)) => {
+                let files = [File::text(client.handler.0, client.handler.1)];
+                let (name, handler) = ("own", "index.handler");
+                let function = Function { name, runtime: &runtime, handler, memory_mb: ONE_CORE_MB, files: &files };
+                rows.extend(compare("warm-own", &what, dormouse, &client, &function, Goal::FasterBy(1.3)).await?);
+            }
+            Err(why) => rows.push(Row::null("warm-own", format!("warm call, {what}"), why)),
+        }
+    }
     Ok(rows)
 }
 
@@ -87,7 +86,7 @@ async fn compare(
 ) -> Result<Vec<Row>> {
     let bare = Bare::start().await?;
     let work = tempfile::tempdir()?;
-    std::fs::write(work.path().join("index.py"), HANDLER)?;
+    std::fs::write(work.path().join(client.handler.0), client.handler.1)?;
     let platform = Platform::start(dormouse, &[("DORMOUSE_LOG__LEVEL", "warn")])?;
     let role = api::role(&platform).await?;
     api::create(&platform, &role, function).await?;
@@ -124,8 +123,41 @@ async fn compare(
     })
 }
 
-/// The official Python client, as it is installed in the tests' environment.
+/// An official client, as it is run bare.
 struct Client {
+    /// Name and text of the file with the handler `index.handler`.
+    handler: (&'static str, &'static str),
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
+}
+
+impl Client {
+    /// Runs it against a Runtime API on the loopback.
+    fn run(&self, api: SocketAddr, work: &TempDir) -> Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg("index.handler").current_dir(work.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.env("AWS_LAMBDA_RUNTIME_API", api.to_string());
+        command.env("LAMBDA_TASK_ROOT", work.path()).env("AWS_LAMBDA_FUNCTION_NAME", "bare");
+        command.env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST").env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        command.spawn().context("cannot start the official client")
+    }
+}
+
+const NODEJS_MISSING: &str = "the official Node.js client was not built: run this by `make bench`";
+
+/// The official Node.js client, as the benchmark's installation built it.
+fn nodejs_client() -> Result<Option<Client>> {
+    let Some(package) = std::env::var_os("DORMOUSE_BENCH_NODE_CLIENT").map(PathBuf::from) else { return Ok(None) };
+    let main = package.join("bin/index.mjs");
+    let arguments = vec![main.clone().into_os_string()];
+    Ok(main.is_file().then(|| Client { handler: NODEJS, program: "node".into(), arguments, environment: Vec::new() }))
+}
+
+/// The official Python client, as it is installed in the tests' environment.
+struct Python {
     site_packages: PathBuf,
     /// The host's interpreter of the environment's version. Every sandbox sees `/usr`, so that both sides run this one.
     interpreter: PathBuf,
@@ -133,7 +165,7 @@ struct Client {
     runtime: String,
 }
 
-impl Client {
+impl Python {
     const MISSING: &str = "no environment with awslambdaric for an interpreter under /usr: run this by `make bench`";
 
     fn find() -> Result<Option<Self>> {
@@ -148,9 +180,18 @@ impl Client {
         Ok(Some(Self { site_packages, interpreter, runtime: version }))
     }
 
+    fn client(&self) -> Client {
+        Client {
+            handler: PYTHON,
+            program: self.interpreter.clone(),
+            arguments: vec!["-m".into(), "awslambdaric".into()],
+            environment: vec![("PYTHONPATH", self.site_packages.clone().into_os_string())],
+        }
+    }
+
     /// The handler and the client, as files of a package.
     fn package(&self) -> Result<Vec<File>> {
-        let mut files = vec![File::text("index.py", HANDLER)];
+        let mut files = vec![File::text(PYTHON.0, PYTHON.1)];
         for entry in self.site_packages.read_dir()?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let is_ours = ["awslambdaric", "simplejson", "snapshot_restore_py", "runtime_client"]
@@ -161,17 +202,6 @@ impl Client {
             }
         }
         Ok(files)
-    }
-
-    /// Runs the client bare, against a Runtime API on the loopback.
-    fn run(&self, api: SocketAddr, work: &TempDir) -> Result<Child> {
-        let mut command = Command::new(&self.interpreter);
-        command.args(["-m", "awslambdaric", "index.handler"]).current_dir(work.path());
-        command.env("PYTHONPATH", &self.site_packages).env("AWS_LAMBDA_RUNTIME_API", api.to_string());
-        command.env("LAMBDA_TASK_ROOT", work.path()).env("AWS_LAMBDA_FUNCTION_NAME", "bare");
-        command.env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST").env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        command.spawn().context("cannot start the official client")
     }
 }
 
