@@ -32,6 +32,8 @@ mod running;
 mod sandbox;
 mod seccomp;
 pub mod spawner;
+mod spawner_client;
+mod state_dir;
 mod sweep;
 mod sys;
 mod wire;

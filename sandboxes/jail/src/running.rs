@@ -6,9 +6,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::jailer::Shared;
 use crate::link::Link;
 use crate::sandbox::{self, Sandbox};
+use crate::spawner_client::SpawnerClient;
 use crate::wire::{FromInit, ToInit};
 use crate::{Exec, JailError};
 
@@ -27,13 +27,13 @@ pub struct Prepared {
     pub(crate) assembled: Instant,
     pub(crate) sandbox: Sandbox,
     pub(crate) init: Link,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) spawner: Arc<SpawnerClient>,
 }
 
 impl Prepared {
     /// Mounts the late mounts, hardens the sandbox and executes the program. Dropping the future kills the sandbox.
     pub async fn run(self, exec: Exec) -> Result<Running, JailError> {
-        let streams = send_exec(&self.shared, &self.init, exec).await?;
+        let streams = send_exec(&self.spawner, &self.init, exec).await?;
         self.started(streams).await
     }
 
@@ -54,7 +54,7 @@ pub(crate) struct Streams {
 }
 
 /// Tells init what to execute as soon as it has assembled the sandbox.
-pub(crate) async fn send_exec(shared: &Shared, init: &Link, exec: Exec) -> Result<Streams, JailError> {
+pub(crate) async fn send_exec(spawner: &SpawnerClient, init: &Link, exec: Exec) -> Result<Streams, JailError> {
     exec.check().map_err(JailError::Plan)?;
     let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| JailError::step("make a pipe", e));
     let (stdout, stdout_inside) = pipe()?;
@@ -63,7 +63,7 @@ pub(crate) async fn send_exec(shared: &Shared, init: &Link, exec: Exec) -> Resul
         rustix::io::ioctl_fionbio(end, true).map_err(|e| JailError::step("make a pipe", e))?;
     }
     let (channel, channel_inside) = exec.channel_fd.map(|_| channel()).transpose()?.unzip();
-    let trees = if exec.mounts.is_empty() { Vec::new() } else { shared.trees(&exec.mounts).await? };
+    let trees = if exec.mounts.is_empty() { Vec::new() } else { spawner.trees(&exec.mounts).await? };
     let fds: Vec<_> =
         [&stdout_inside, &stderr_inside].into_iter().chain(&channel_inside).chain(&trees).map(AsFd::as_fd).collect();
     init.send(&ToInit::Run(Box::new(exec)), &fds).await?;
