@@ -121,7 +121,7 @@ node-client)
   client=$cache/node-client-$(stamp "$root/bench/nodejs/package-lock.json")
   # Without it a row of the benchmark says why it has no figure.
   make_once "$client" node_client || say "the official client for Node.js could not be built"
-  [ ! -d "$client" ] || echo "DORMOUSE_BENCH_NODE_CLIENT=$client/node_modules/aws-lambda-ric"
+  [ ! -d "$client" ] || echo "DORMOUSE_TEST_NODE_CLIENT=$client/node_modules/aws-lambda-ric"
   ;;
 cargo-deny)
   tool=$cache/cargo-deny-$CARGO_DENY_VERSION

@@ -150,7 +150,7 @@ const NODEJS_MISSING: &str = "the official Node.js client was not built: run thi
 
 /// The official Node.js client, as the benchmark's installation built it.
 fn nodejs_client() -> Result<Option<Client>> {
-    let Some(package) = std::env::var_os("DORMOUSE_BENCH_NODE_CLIENT").map(PathBuf::from) else { return Ok(None) };
+    let Some(package) = std::env::var_os("DORMOUSE_TEST_NODE_CLIENT").map(PathBuf::from) else { return Ok(None) };
     let main = package.join("bin/index.mjs");
     let arguments = vec![main.clone().into_os_string()];
     Ok(main.is_file().then(|| Client { handler: NODEJS, program: "node".into(), arguments, environment: Vec::new() }))
