@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,8 +11,10 @@ use crate::load::Connection;
 use crate::measure::{Better, ROUNDS, Rounds, Row, quantile, sorted};
 use crate::platform::Platform;
 
-/// Functions that are called for the first time in each round.
+/// Functions that are called for the first time in each round, each after a rest and as many without one.
 const STARTS: usize = 10;
+/// Before a start, ours or the reference's: a first call seldom follows another at once.
+const REST: Duration = Duration::from_millis(150);
 
 /// One runtime to start: ours by its name, the plain one by a program that prints one line.
 struct Plain {
@@ -48,34 +50,48 @@ pub(crate) async fn plain(dormouse: &Path) -> Result<Vec<Row>> {
         }
         let platform = Platform::start(dormouse, &[("DORMOUSE_LOG__LEVEL", "warn")])?;
         let role = api::role(&platform).await?;
-        let mut rounds = Rounds::default();
+        let (mut rounds, mut at_once) = (Rounds::default(), Vec::new());
         for round in 0..ROUNDS {
-            rounds.reference.push(median(STARTS, || started_by_hand(plain))?);
-            let names: Vec<String> = (0..STARTS).map(|n| format!("cold-{round}-{n}")).collect();
+            rounds.reference.push(median_by_hand(plain).await?);
+            let names: Vec<String> = (0..2 * STARTS).map(|n| format!("cold-{round}-{n}")).collect();
             for name in &names {
                 let files = [File::text(plain.file.0, plain.file.1)];
                 let function =
                     Function { name, runtime: plain.runtime, handler: "index.handler", memory_mb: 1769, files: &files };
                 api::create(&platform, &role, &function).await?;
             }
-            let mut figures = Vec::new();
-            for name in &names {
-                let request = api::invocation(&platform, name)?;
-                let mut connection = Connection::open(platform.address).await?;
-                let start = Instant::now();
-                let answer = connection.send(&request).await?;
-                figures.push(start.elapsed().as_secs_f64() * 1e3);
-                ensure!(answer.status == 200 && answer.body == b"{\"ok\": true}" || answer.body == b"{\"ok\":true}");
-            }
-            rounds.ours.push(quantile(&sorted(&figures), 0.5));
+            let (alone, together) = names.split_at(STARTS);
+            rounds.ours.push(median_of_first_calls(&platform, alone, REST).await?);
+            at_once.push(median_of_first_calls(&platform, together, Duration::ZERO).await?);
         }
         rows.push(Row::ratio("cold-plain", name, "ms", Better::Lower, 1.15, &rounds));
+        let name = format!("first call, {}, right behind another: p50", plain.what);
+        rows.push(Row::beside("cold-plain", name, "ms", Better::Lower, &at_once));
     }
     Ok(rows)
 }
 
-fn median(times: usize, mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
-    let figures = (0..times).map(|_| run()).collect::<Result<Vec<f64>>>()?;
+/// Calls each for the first time, a rest before each. Milliseconds.
+async fn median_of_first_calls(platform: &Platform, names: &[String], rest: Duration) -> Result<f64> {
+    let mut figures = Vec::new();
+    for name in names {
+        tokio::time::sleep(rest).await;
+        let request = api::invocation(platform, name)?;
+        let mut connection = Connection::open(platform.address).await?;
+        let start = Instant::now();
+        let answer = connection.send(&request).await?;
+        figures.push(start.elapsed().as_secs_f64() * 1e3);
+        ensure!(answer.status == 200 && answer.body == b"{\"ok\": true}" || answer.body == b"{\"ok\":true}");
+    }
+    Ok(quantile(&sorted(&figures), 0.5))
+}
+
+async fn median_by_hand(plain: &Plain) -> Result<f64> {
+    let mut figures = Vec::new();
+    for _ in 0..STARTS {
+        tokio::time::sleep(REST).await;
+        figures.push(started_by_hand(plain)?);
+    }
     Ok(quantile(&sorted(&figures), 0.5))
 }
 

@@ -88,7 +88,7 @@ async fn a_start_finds_the_room_that_the_one_before_it_had_made() {
         let function = format!("f{n}");
         bench.create(&function, "ms=100").await;
         bench.invoke(&function, "{}").await.expect("answered");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(bench.functions.running().live, (n + 1).min(7), "all but the room for one more may be idle");
     }
     bench.invoke("f5", "{}").await.expect("still there");

@@ -8,7 +8,7 @@ use dormouse_sandbox::Driver;
 use dormouse_store::Store;
 use dormouse_telemetry::FunctionLogs;
 use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::memory::{MemoryBudget, MemoryLease};
 use super::pool::Pool;
@@ -21,6 +21,8 @@ use crate::settings::Settings;
 /// Room is made ahead for the like of what was started, when that is no more than this share of the node's memory: where
 /// few instances fit, each that is idle is worth more than a start that need not wait.
 const ROOM_AHEAD_SHARE: u64 = 8;
+/// The start itself is let pass first.
+const ROOM_AHEAD_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long the memory of instances that are being stopped is waited for.
 const LEAVING: Duration = Duration::from_secs(5);
@@ -148,6 +150,7 @@ impl Instances {
     async fn make_room_ahead(&self, mb: u32) {
         // Two at it would stop more than is needed.
         let Ok(_alone) = self.making_room.try_lock() else { return };
+        sleep(ROOM_AHEAD_PAUSE).await;
         while self.lacks_room_for(mb) && !self.is_stopping() {
             if !self.stop_longest_idle().await {
                 return;

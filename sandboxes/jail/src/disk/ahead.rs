@@ -11,7 +11,7 @@ const READY: usize = 2;
 /// Sizes of which disks stand ready: those asked for last.
 const SIZES_MAX: usize = 4;
 /// The start that a disk was taken for is let pass before another is made.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Empty disks, attached and mounted before anyone asks: that takes milliseconds, most of them waiting for workers of
 /// the kernel. They have no name and no process, and are gone with the node however it ends.

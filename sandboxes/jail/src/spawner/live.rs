@@ -18,7 +18,7 @@ use crate::{Mount, Plan};
 const REMOVAL_MAX: Duration = Duration::from_secs(5);
 const REMOVAL_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 /// The start of one sandbox is let pass before something is made ahead for the next.
-const AHEAD_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+const AHEAD_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// What woke the spawner; the two lowest bits of a number that the kernel keeps, above them the sandbox's.
 const NODE: u64 = 0;
