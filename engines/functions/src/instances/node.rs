@@ -120,7 +120,8 @@ impl Instances {
     }
 
     /// Room for an instance, made if need be by stopping the instances that have been idle longest. `None` when all
-    /// memory is in use; what instances hold that are on their way out is waited for. Behind its back room is made for another like it, so that the next start finds it.
+    /// memory is in use; what instances hold that are on their way out is waited for. Behind its back room is made for
+    /// another like it, so that the next start finds it.
     pub(crate) async fn make_room(self: &Arc<Self>, mb: u32) -> Option<MemoryLease> {
         let until = Instant::now() + LEAVING;
         let lease = loop {
