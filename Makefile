@@ -5,7 +5,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dormouse
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 INSTALL := scripts/install.sh $(CACHE)
 
-.PHONY: help build demo test check bench soak clean test-only
+.PHONY: help build demo test check bench soak clean test-only test-cgroup2
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -45,3 +45,8 @@ clean: ## Remove what was built here
 test-only: ## Run the product tests whose name contains TEST
 	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); cargo build --package dormouse; \
 	  env $$sdk $$clients cargo test --package dormouse-tests -- $(TEST)
+
+test-cgroup2: ## The tests of limits in an emulated machine with cgroup v2 and Debian's kernel; PARTS="jail process product"
+	@$(INSTALL) packages
+	@set -e; sdk=$$($(INSTALL) sdk); clients=$$($(INSTALL) clients); \
+	  env $$sdk $$clients scripts/test-cgroup2.sh $(CACHE) $(PARTS)
