@@ -22,12 +22,14 @@ def ran(name):
     return {int(line.split("ran ")[1]) for line in lines_of_log(name) if "ran " in line}
 
 
-def send_until_killed():
-    """Senders that go on until the platform goes away; prints the id of each event whose 202 came."""
-    lam, name, printing = client("lambda"), os.environ["FUNCTION"], threading.Lock()
+def send_until_told():
+    """Senders that go on until the platform goes away, or SIGTERM comes: one that was between two requests finds the platform
+    there again. Prints the id of each event whose 202 came."""
+    lam, name, printing, told = client("lambda"), os.environ["FUNCTION"], threading.Lock(), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
 
     def send():
-        while True:
+        while not told.is_set():
             try:
                 answer = lam.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
             except Exception:

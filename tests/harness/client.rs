@@ -128,6 +128,14 @@ impl Lines {
         }
     }
 
+    /// Sends SIGTERM, which the client takes as the word to come to an end, and waits for that.
+    pub fn end(self) -> Result<Vec<String>> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        self.finish()
+    }
+
     /// Waits for its end, and answers all that it printed.
     pub fn finish(mut self) -> Result<Vec<String>> {
         let status = self.child.wait()?;

@@ -41,11 +41,11 @@ fn kill_nine_loses_no_accepted_event() -> Result<()> {
     let mut crashes: u64 = 0;
     while Instant::now() < until || crashes < 3 {
         let sender =
-            Client::of(&platform).python_lines("durability", "send_until_killed", &[("FUNCTION", "failing")])?;
+            Client::of(&platform).python_lines("durability", "send_until_told", &[("FUNCTION", "failing")])?;
         // Another moment each time, from within the first commits to well into the work on the queue.
         sender.wait_for_lines(1 + (crashes * 37 % 200) as usize);
         platform.crash_and_restart()?;
-        accepted.extend(sender.finish()?);
+        accepted.extend(sender.end()?);
         crashes += 1;
     }
     ensure!(!accepted.is_empty(), "nothing was accepted");
