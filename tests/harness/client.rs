@@ -65,7 +65,7 @@ impl<'a> Client<'a> {
     /// Starts a function of a module that prints lines until it ends by itself.
     pub fn python_lines(&self, module: &str, function: &str, variables: &[(&str, &str)]) -> Result<Lines> {
         let mut command = self.script(module, function)?;
-        let mut child = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command.envs(variables.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("stdout is piped")?;
         let lines = Arc::new(Mutex::new(Vec::new()));
         let reader = std::thread::spawn({
@@ -128,11 +128,9 @@ impl Lines {
         }
     }
 
-    /// Sends SIGTERM, which the client takes as the word to come to an end, and waits for that.
-    pub fn end(self) -> Result<Vec<String>> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        // It may have ended by itself.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    /// Ends its standard input, which the client takes as the word to come to an end, and waits for that.
+    pub fn end(mut self) -> Result<Vec<String>> {
+        drop(self.child.stdin.take());
         self.finish()
     }
 
