@@ -5,7 +5,7 @@ mod house;
 use std::time::Duration;
 
 use dormouse_sandbox::{Driver as _, Ending, StartError};
-use house::{House, invocation, invoke, respond};
+use house::{House, LIMIT, invocation, invoke, respond};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_and_node_answer_and_say_what_they_are() {
