@@ -40,8 +40,7 @@ fn kill_nine_loses_no_accepted_event() -> Result<()> {
     let mut accepted = BTreeSet::new();
     let mut crashes: u64 = 0;
     while Instant::now() < until || crashes < 3 {
-        let sender =
-            Client::of(&platform).python_lines("durability", "send_until_told", &[("FUNCTION", "failing")])?;
+        let sender = Client::of(&platform).python_lines("durability", "send_until_told", &[("FUNCTION", "failing")])?;
         // Another moment each time, from within the first commits to well into the work on the queue.
         sender.wait_for_lines(1 + (crashes * 37 % 200) as usize);
         platform.crash_and_restart()?;
