@@ -101,7 +101,7 @@ run_parts() {
   mkdir "$HOME"
   ip link set lo up
   echo "Linux $(uname -r), controllers: $(cat $ROOT_CGROUP/cgroup.controllers)"
-  for part in $parts; do "part_$part"; done
+  for part in $parts; do "part_$part" || failed=1; done
   end $failed
 }
 
