@@ -31,7 +31,7 @@ use dormouse_jail::{Jailer, JailerConfig, LayerState};
 use dormouse_model::{Clock, SystemClock};
 use dormouse_process::{Doors, PlatformEndpoint, ProcessDriver};
 use dormouse_store::Store;
-use dormouse_store_sqlite::SqliteStore;
+use dormouse_store_sqlite::{FILE_NAME, SqliteStore};
 use dormouse_telemetry::{FileLogs, FileUsage, FunctionLogs, Metrics, UsageRecords, names};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -98,11 +98,12 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
     let metrics = Arc::new(Metrics::new());
     metrics.gauge(&names::BUILD).with([env!("CARGO_PKG_VERSION")]).set(1);
     metrics.gauge(&names::STARTED).with([]).set(i64::try_from(clock.now().as_secs()).unwrap_or(i64::MAX));
+    // Before the store is there, so that a store without a key is never a start that was cut short.
+    let master = master_key(config)?;
     let data_dir = config.data_dir.clone();
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&data_dir, Default::default())).await??;
     let sqlite = Arc::new(store);
     let store: Arc<dyn Store> = sqlite.clone();
-    let master = master_key(config)?;
     let (identity, first) = open_identity(config, &master, &store, &clock).await?;
     let logs = Arc::new(FileLogs::open(settings::logs(config), Arc::clone(&clock), &metrics)?);
     let usage = Arc::new(FileUsage::open(settings::usage(config), &metrics)?);
@@ -164,11 +165,21 @@ async fn build(config: &Config, endpoint: &PlatformEndpoint) -> Result<(Node, Fi
     Ok((Node { front, functions, jailer, logs, usage, store: sqlite }, first))
 }
 
+/// The key that the operator names, or the one beside the data. One is made for a new data directory only: a new key opens
+/// nothing of an old one, and would lie where the right one belongs.
 fn master_key(config: &Config) -> Result<MasterKey> {
-    Ok(match &config.master_key_file {
-        Some(path) => MasterKey::read(path)?,
-        None => MasterKey::read_or_create(&config.master_key_path())?,
-    })
+    let path = config.master_key_path();
+    if config.master_key_file.is_some() {
+        return Ok(MasterKey::read(&path)?);
+    }
+    if config.data_dir.join(FILE_NAME).exists() && !path.exists() {
+        bail!(
+            "there is no master key at {}, and the data beside it is sealed under one: put its copy there with mode 0600, \
+             or name it with --master-key-file",
+            path.display()
+        );
+    }
+    Ok(MasterKey::read_or_create(&path)?)
 }
 
 async fn open_identity(
@@ -267,23 +278,19 @@ fn public_endpoint(config: &Config, address: SocketAddr) -> PlatformEndpoint {
 }
 
 fn announcement(config: &Config, endpoint: &PlatformEndpoint, first: &FirstStart) -> Result<Announcement> {
-    let told = first.secret_access_key.as_ref().map(|secret| secret.to_string());
-    let known = Endpoint::read(&config.data_dir).ok().flatten();
-    let same_key = |known: &Endpoint| known.access_key_id == first.access_key_id;
-    let secret = told.clone().or_else(|| known.filter(same_key).map(|known| known.secret_access_key));
     let announcement = Announcement {
         endpoint: endpoint.url.clone(),
         region: config.region.to_string(),
         account_id: config.account_id.to_string(),
         access_key_id: first.access_key_id.clone(),
-        secret_access_key: told,
+        secret_access_key: first.secret_access_key.as_ref().map(|secret| secret.to_string()),
     };
     let file = Endpoint {
         endpoint: announcement.endpoint.clone(),
         region: announcement.region.clone(),
         account_id: announcement.account_id.clone(),
         access_key_id: announcement.access_key_id.clone(),
-        secret_access_key: secret.unwrap_or_default(),
+        secret_access_key: first.kept_secret.as_ref().map(|secret| secret.to_string()).unwrap_or_default(),
     };
     file.write(&config.data_dir)?;
     Ok(announcement)
@@ -293,9 +300,12 @@ fn announcement(config: &Config, endpoint: &PlatformEndpoint, first: &FirstStart
 /// through it.
 fn private_dir(dir: &Path) -> Result<std::path::PathBuf> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.with_context(|| format!("{} cannot be made", dir.display()))?;
+    made.with_context(|| format!("{} cannot be made; name another directory with --data-dir", dir.display()))?;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).with_context(|| {
-        format!("{} cannot be used: it has to be writable and to belong to this user", dir.display())
+        format!(
+            "{} cannot be used: it has to be writable and to belong to this user; name another with --data-dir",
+            dir.display()
+        )
     })?;
     Ok(dir.to_owned())
 }

@@ -332,6 +332,8 @@ def keys_come_and_go():
         [made["access_key_id"], os.environ["AWS_ACCESS_KEY_ID"]])
     assert as_other(made, "functions").returncode == 0
     assert objects("keys", "revoke", made["access_key_id"]) == [{"id": made["access_key_id"], "done": "revoked"}]
+    told = as_other(made, "functions", "--region", "eu-north-7")
+    assert told.returncode == 1 and "for the region eu-north-7 of --region" in told.stderr, told
     told = as_other(made, "functions")
     assert told.returncode == 1 and f"signed with the key {made['access_key_id']} of AWS_ACCESS_KEY_ID" in told.stderr, told
     refused("keys", "revoke", made["access_key_id"], says=["there is no access key"])
@@ -374,3 +376,10 @@ def backup_and_restore():
         finally:
             up.terminate()
             assert up.wait(timeout=60) == 0
+        # Whoever restored it has the key: what `up` left is enough for other commands, also without the variables.
+        with open(os.path.join(restored, "endpoint.json")) as file:
+            assert json.load(file)["secret_access_key"] == os.environ["AWS_SECRET_ACCESS_KEY"]
+        # Without the master key nothing is started, and no other key is made in its place.
+        os.remove(os.path.join(restored, "master.key"))
+        refused("up", "--data-dir", restored, "--listen", "127.0.0.1:0", says=["there is no master key at", "mode 0600"])
+        assert not os.path.exists(os.path.join(restored, "master.key"))

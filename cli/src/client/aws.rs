@@ -18,9 +18,14 @@ pub(crate) struct ServiceError {
     hint: Option<String>,
 }
 
-/// Codes that say that the key, not the request, is not known or not right.
-const BAD_KEY: [&str; 4] =
-    ["UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch", "NotAuthentic"];
+/// Codes that say that the key or the region, not the request, is not known or not right.
+const BAD_KEY: [&str; 5] = [
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "NotAuthentic",
+];
 
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,10 +83,13 @@ impl ServiceError {
         Self { status: answer.status, code: text("Code"), message: text("Message"), hint: None }
     }
 
-    /// Says which key was refused and where it came from.
+    /// Says with which key and for which region it was signed, and where they came from.
     fn with_key(mut self, target: &Target) -> Self {
         if BAD_KEY.contains(&self.code.as_str()) {
-            self.hint = Some(format!("signed with the key {} of {}", target.keys.access_key_id, target.keys_from));
+            self.hint = Some(format!(
+                "signed with the key {} of {}, for the region {} of {}",
+                target.keys.access_key_id, target.keys_from, target.region, target.region_from
+            ));
         }
         self
     }

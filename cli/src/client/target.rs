@@ -11,6 +11,8 @@ pub(crate) struct Target {
     /// Without a slash at its end.
     endpoint: String,
     pub(crate) region: String,
+    /// Who named the region, for the sentence that says that it was refused.
+    pub(crate) region_from: String,
     pub(crate) keys: SigningKeys,
     /// Who named the keys, for the sentence that says that they were refused.
     pub(crate) keys_from: String,
@@ -51,11 +53,13 @@ impl Target {
             }
             (None, None) => return Err(no_keys(data_dir)),
         };
-        let region =
-            connection.region.clone().or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
-        let region = region.or_else(|| left.map(|left| left.region)).unwrap_or_else(|| "us-east-1".to_owned());
+        let flag = connection.region.clone().map(|region| (region, "--region".to_owned()));
+        let named = |name: &str| variable(name).map(|region| (region, name.to_owned()));
+        let region = flag.or_else(|| named("AWS_REGION")).or_else(|| named("AWS_DEFAULT_REGION"));
+        let region = region.or_else(|| left.map(|left| (left.region, Endpoint::path(data_dir).display().to_string())));
+        let (region, region_from) = region.unwrap_or_else(|| ("us-east-1".to_owned(), "the default".to_owned()));
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let target = Self { endpoint, region, keys, keys_from, ca_bundle: variable("AWS_CA_BUNDLE") };
+        let target = Self { endpoint, region, region_from, keys, keys_from, ca_bundle: variable("AWS_CA_BUNDLE") };
         target.check()?;
         Ok(target)
     }
@@ -175,6 +179,10 @@ mod tests {
         let target = resolve(None, &variables, dir.path()).expect("a target");
         assert_eq!((target.base(), target.authority()), ("https://node.example:8443", "node.example:8443"));
         assert_eq!((target.region.as_str(), target.keys.session_token.as_deref()), ("r-2", Some("t")));
+        assert_eq!(
+            (target.keys_from.as_str(), target.region_from.as_str()),
+            ("AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION")
+        );
         assert!(!target.is_loopback());
         let target = resolve(Some("http://[::1]:5"), &variables, dir.path()).expect("a target");
         assert_eq!(target.base(), "http://[::1]:5");

@@ -33,6 +33,15 @@ pub struct FirstStart {
     pub access_key_id: String,
     /// Its secret: at the first start when it was made, and whenever the operator sets it.
     pub secret_access_key: Option<Zeroizing<String>>,
+    /// Its secret as it is kept, at every start: not to be printed, but for what the node leaves to its own user.
+    pub kept_secret: Option<Zeroizing<String>>,
+}
+
+impl FirstStart {
+    fn told(key: RootKey) -> Self {
+        let RootKey { access_key_id, secret_access_key } = key;
+        Self { access_key_id, kept_secret: Some(secret_access_key.clone()), secret_access_key: Some(secret_access_key) }
+    }
 }
 
 impl Identity {
@@ -48,16 +57,16 @@ impl Identity {
         if let Some(key) = set {
             check_root_key(&key)?;
             self.put_root_key(account, &key).await.map_err(start_error)?;
-            return Ok(FirstStart { access_key_id: key.access_key_id, secret_access_key: Some(key.secret_access_key) });
+            return Ok(FirstStart::told(key));
         }
         let known = self.account_entry(account).and_then(|account| account.root_keys.first().cloned());
         if let Some(access_key_id) = known {
-            return Ok(FirstStart { access_key_id, secret_access_key: None });
+            let kept_secret = self.key_entry(&access_key_id).and_then(|key| self.secret_of(&key).ok());
+            return Ok(FirstStart { access_key_id, secret_access_key: None, kept_secret });
         }
-        let (access_key_id, secret_access_key) = (names::random_id("AKIA", 16), names::new_secret());
-        let key = RootKey { access_key_id: access_key_id.clone(), secret_access_key: secret_access_key.clone() };
+        let key = RootKey { access_key_id: names::random_id("AKIA", 16), secret_access_key: names::new_secret() };
         self.put_root_key(account, &key).await.map_err(start_error)?;
-        Ok(FirstStart { access_key_id, secret_access_key: Some(secret_access_key) })
+        Ok(FirstStart::told(key))
     }
 
     /// Makes an account. It has no keys yet: [`Identity::create_root_key`] gives it one.

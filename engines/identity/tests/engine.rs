@@ -127,6 +127,7 @@ async fn the_first_start_tells_the_secret_once_and_a_wrong_master_key_is_noticed
     let start = again.bootstrap(&account(OURS), None).await.expect("started");
     assert_eq!(start.access_key_id, world.root.access_key_id);
     assert!(start.secret_access_key.is_none());
+    assert_eq!(start.kept_secret.expect("kept for the node's user").as_str(), world.root.secret_access_key);
     let wrong = Identity::open(world.store.clone(), clock, &MasterKey::from_bytes([8; 32])).await;
     assert!(matches!(wrong, Err(StartError::WrongMasterKey)));
 }
