@@ -149,8 +149,19 @@ impl Inner {
                 let version = Some(format!("{}:{}", runtime.label, interpreter.version));
                 RuntimeState { version, exact, remedy: (!exact).then(|| runtime.install.clone()) }
             }
-            None => RuntimeState { version: None, exact: false, remedy: Some(runtime.install.clone()) },
+            None => RuntimeState { version: None, exact: false, remedy: Some(self.remedy(runtime)) },
         })
+    }
+
+    /// What to do when nothing on this host runs a runtime.
+    fn remedy(&self, runtime: &Runtime) -> String {
+        match self.interpreters.silent(&runtime.name) {
+            Some(program) => format!(
+                "{} did not tell its version in time: see whether it runs, and ask again in a minute",
+                program.display()
+            ),
+            None => format!("{}; for exactly this version: {}", runtime.install_any, runtime.install),
+        }
     }
 
     /// What [`Inner::managed_program`] found earlier, without waiting for anything.
@@ -162,10 +173,9 @@ impl Inner {
 
     fn managed_program(&self, runtime: &Arc<Runtime>, managed: &Managed) -> Result<(Program, String), StartError> {
         let missing = || {
-            let Runtime { name, label, install, .. } = &**runtime;
-            StartError::RuntimeMissing(format!(
-                "{name} needs a {label} interpreter on this host; install one: {install}"
-            ))
+            let Runtime { name, label, .. } = &**runtime;
+            let remedy = self.remedy(runtime);
+            StartError::RuntimeMissing(format!("{name} needs a {label} interpreter on this host: {remedy}"))
         };
         let Choice { interpreter, .. } = self.interpreters.choose(runtime, managed).ok_or_else(missing)?;
         let version = format!("{}:{}", runtime.label, interpreter.version);

@@ -10,8 +10,9 @@ use crate::runtimes::{Managed, Runtime};
 
 /// How long a host without the version that was asked for is not searched again. The search goes on beside the starts.
 const SEARCH_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// How long a program may take to tell its version.
-const PROBE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a program may take to tell its version. On a busy machine the first read of a large one from disk has taken more
+/// than ten seconds.
+const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// How often a probe is looked at.
 const PROBE_POLL: Duration = Duration::from_millis(2);
 /// Directories that every sandbox has; libraries in them need no mount of their own.
@@ -43,9 +44,23 @@ pub(crate) struct Choice {
 /// Finds interpreters and remembers them. Clones remember the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interpreters {
-    probed: Arc<Mutex<HashMap<PathBuf, Option<Arc<Interpreter>>>>>,
+    probed: Arc<Mutex<HashMap<PathBuf, Probed>>>,
     chosen: Arc<Mutex<HashMap<String, Chosen>>>,
+    /// Programs that were still silent at the limit, by the runtime that they were looked at for.
+    silent: Arc<Mutex<HashMap<String, PathBuf>>>,
 }
+
+/// Why it is not known what a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoAnswer {
+    /// It is none of the family, or cannot be executed.
+    Other,
+    /// It did not answer in time.
+    Silent,
+}
+
+/// What a program is, as far as it told.
+type Probed = Result<Arc<Interpreter>, NoAnswer>;
 
 /// When a runtime's interpreter was looked for, and what was found.
 type Chosen = (Instant, Option<Choice>);
@@ -71,6 +86,11 @@ impl Interpreters {
         lock(&self.chosen).get(name).and_then(|(_, choice)| choice.clone())
     }
 
+    /// A program that may well run this, and did not tell its version in time.
+    pub(crate) fn silent(&self, name: &str) -> Option<PathBuf> {
+        lock(&self.silent).get(name).cloned()
+    }
+
     /// Whether somebody may have installed the exact version since; says so once.
     fn is_time_to_search(&self, name: &str) -> bool {
         let mut chosen = lock(&self.chosen);
@@ -93,32 +113,37 @@ impl Interpreters {
         if lock(&self.chosen).contains_key(&runtime.name) {
             lock(&self.probed).clear();
         }
+        lock(&self.silent).remove(&runtime.name);
         let choice = self.search(runtime, managed);
         lock(&self.chosen).insert(runtime.name.clone(), (Instant::now(), choice.clone()));
         choice
     }
 
     fn search(&self, runtime: &Runtime, managed: &Managed) -> Option<Choice> {
-        let exact =
-            managed.candidates.iter().flat_map(|pattern| expand(pattern)).find_map(|path| {
-                self.probe(&path, managed).filter(|found| is_version(&found.version, &runtime.version))
-            });
+        let exact = managed.candidates.iter().flat_map(|pattern| expand(pattern)).find_map(|path| {
+            self.probe(&path, runtime, managed).filter(|found| is_version(&found.version, &runtime.version))
+        });
         if let Some(interpreter) = exact {
             return Some(Choice { interpreter, exact: true });
         }
         let family = managed.family_candidates.iter().flat_map(|pattern| expand(pattern));
-        let found = family.filter_map(|path| self.probe(&path, managed));
+        let found = family.filter_map(|path| self.probe(&path, runtime, managed));
         let interpreter = found.min_by_key(|found| distance(&runtime.version, &found.version))?;
         Some(Choice { interpreter, exact: false })
     }
 
-    fn probe(&self, path: &Path, managed: &Managed) -> Option<Arc<Interpreter>> {
-        if let Some(known) = lock(&self.probed).get(path) {
-            return known.clone();
+    fn probe(&self, path: &Path, runtime: &Runtime, managed: &Managed) -> Option<Arc<Interpreter>> {
+        let path = in_real_directory(path);
+        let known = lock(&self.probed).get(&path).cloned();
+        let probed = known.unwrap_or_else(|| {
+            let probed = probe(&path, managed).map(Arc::new);
+            lock(&self.probed).insert(path.clone(), probed.clone());
+            probed
+        });
+        if matches!(probed, Err(NoAnswer::Silent)) {
+            lock(&self.silent).insert(runtime.name.clone(), path);
         }
-        let found = probe(path, managed).map(Arc::new);
-        lock(&self.probed).insert(path.to_owned(), found.clone());
-        found
+        probed.ok()
     }
 }
 
@@ -178,9 +203,21 @@ fn matching(dir: &Path, start: &str, end: &str) -> Vec<PathBuf> {
     paths
 }
 
+/// One name for `/bin/node` and `/usr/bin/node` where both are the same directory. The file itself keeps its name: a shim
+/// goes by it.
+fn in_real_directory(path: &Path) -> PathBuf {
+    let directory = path.parent().and_then(|dir| dir.canonicalize().ok());
+    directory.zip(path.file_name()).map_or_else(|| path.to_owned(), |(dir, name)| dir.join(name))
+}
+
 /// Asks a program, or a shim before it, what it is.
-fn probe(path: &Path, managed: &Managed) -> Option<Interpreter> {
-    let said = output_of(Command::new(path).args(&managed.probe))?;
+fn probe(path: &Path, managed: &Managed) -> Result<Interpreter, NoAnswer> {
+    let said = output_of(Command::new(path).args(&managed.probe), PROBE_LIMIT)?;
+    described(&said, managed).ok_or(NoAnswer::Other)
+}
+
+/// What a program said of itself.
+fn described(said: &str, managed: &Managed) -> Option<Interpreter> {
     let mut lines = said.lines();
     let (version, prefix, executable) = (lines.next()?, lines.next()?, lines.next()?);
     if !version.starts_with(|c: char| c.is_ascii_digit()) {
@@ -198,34 +235,38 @@ fn probe(path: &Path, managed: &Managed) -> Option<Interpreter> {
     Some(Interpreter { version: version.to_owned(), prefix, executable, libraries })
 }
 
-/// The standard output of a program that ends well within the limit. Blocking.
+/// The standard output of a program that ends well within a limit. Blocking.
 #[expect(clippy::disallowed_methods, reason = "this is called on threads for blocking work only")]
-fn output_of(command: &mut Command) -> Option<String> {
+fn output_of(command: &mut Command, limit: Duration) -> Result<String, NoAnswer> {
+    let other = |_: std::io::Error| NoAnswer::Other;
     let started = Instant::now();
     let command = command.env_remove("PYTHONHOME").env_remove("PYTHONPATH").env_remove("NODE_OPTIONS");
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = quiet.spawn().ok()?;
+    let mut child = quiet.spawn().map_err(other)?;
     loop {
-        match child.try_wait().ok()? {
+        match child.try_wait().map_err(other)? {
             Some(status) if status.success() => break,
-            Some(_) => return None,
-            None if started.elapsed() > PROBE_LIMIT => {
+            Some(_) => return Err(NoAnswer::Other),
+            None if started.elapsed() > limit => {
                 // It is ours and hangs; what it is remains unknown.
                 drop(child.kill());
                 drop(child.wait());
-                return None;
+                let program = Path::new(quiet.get_program()).display();
+                tracing::warn!(%program, ?limit, "it did not tell its version in time, and is taken for none");
+                return Err(NoAnswer::Silent);
             }
             None => std::thread::sleep(PROBE_POLL),
         }
     }
     let mut said = String::new();
-    std::io::Read::read_to_string(&mut child.stdout.take()?, &mut said).ok()?;
-    Some(said)
+    let mut stdout = child.stdout.take().ok_or(NoAnswer::Other)?;
+    std::io::Read::read_to_string(&mut stdout, &mut said).map_err(other)?;
+    Ok(said)
 }
 
 /// Shared libraries that these files load from outside the prefix and the system's directories, as `ldd` tells.
 fn foreign_libraries(files: &[PathBuf], prefix: &Path) -> Vec<PathBuf> {
-    let said = output_of(Command::new("ldd").args(files)).unwrap_or_default();
+    let said = output_of(Command::new("ldd").args(files), PROBE_LIMIT).unwrap_or_default();
     let mut found: Vec<PathBuf> = loaded_paths(&said)
         .filter(|path| !SYSTEM_LIBRARIES.iter().any(|dir| path.starts_with(dir)))
         .map(PathBuf::from)
@@ -319,6 +360,28 @@ mod tests {
         }
         let found = expand(&format!("{}/3.12.*/bin/python", dir.path().display()));
         assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn a_program_that_is_silent_is_told_from_one_that_is_none() {
+        let shell = |script: &str| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", script]);
+            output_of(&mut command, Duration::from_millis(200))
+        };
+        assert_eq!(shell("exec sleep 60"), Err(NoAnswer::Silent));
+        assert_eq!(shell("exit 1"), Err(NoAnswer::Other));
+        assert_eq!(output_of(&mut Command::new("/nonexistent"), PROBE_LIMIT), Err(NoAnswer::Other));
+    }
+
+    #[test]
+    fn a_directory_with_two_names_is_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let real = dir.path().canonicalize().expect("there").join("usr-bin");
+        std::fs::create_dir(&real).expect("made");
+        std::os::unix::fs::symlink(&real, dir.path().join("bin")).expect("linked");
+        std::os::unix::fs::symlink("shim", real.join("node")).expect("linked");
+        assert_eq!(in_real_directory(&dir.path().join("bin/node")), real.join("node"));
     }
 
     #[test]

@@ -31,6 +31,9 @@ struct File {
     label: String,
     channel: Channel,
     install: String,
+    /// Of what has an interpreter only.
+    #[serde(default)]
+    install_any: String,
     #[serde(default)]
     interpreter: Option<InterpreterFile>,
     #[serde(default)]
@@ -80,7 +83,9 @@ pub(crate) struct Runtime {
     /// The family, as it is printed before a version.
     pub(crate) label: String,
     pub(crate) channel: Channel,
-    /// What to install when nothing on the host can run it.
+    /// What to install when nothing on the host can run it; another version of the family stands in.
+    pub(crate) install_any: String,
+    /// What to install to have exactly this version.
     pub(crate) install: String,
     /// Absent when the function brings its own program.
     pub(crate) managed: Option<Managed>,
@@ -167,6 +172,7 @@ impl File {
             version: version.to_owned(),
             label: self.label.clone(),
             channel: self.channel,
+            install_any: self.install_any.clone(),
             install: fill(&self.install),
             managed,
             environment: self.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
