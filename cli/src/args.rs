@@ -121,7 +121,7 @@ pub(crate) struct Up {
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// The template to start from
-    #[arg(value_enum)]
+    #[arg(value_enum, value_name = "python|nodejs|provided")]
     pub(crate) template: crate::templates::Template,
     /// The directory to make [default: hello-TEMPLATE]
     pub(crate) dir: Option<PathBuf>,
@@ -340,7 +340,7 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
     /// The shell
-    #[arg(value_enum)]
+    #[arg(value_enum, value_name = "bash|elvish|fish|powershell|zsh", hide_possible_values = true)]
     pub(crate) shell: clap_complete::Shell,
 }
 

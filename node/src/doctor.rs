@@ -194,7 +194,20 @@ fn sdk_check(name: &'static str, dir: Option<&Path>) -> Check {
 
 fn data_check(dir: &Path) -> Check {
     // What does not exist yet is made by `up` in the nearest directory that does.
-    let nearest = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
+    let nearest = dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("."));
+    let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
+    if !nearest.is_dir() {
+        let detail = format!("{} is no directory", nearest.display());
+        let remedy = Some("name another with --data-dir".to_owned());
+        return Check {
+            group: "data",
+            name: "data_dir".to_owned(),
+            state: State::Missing,
+            required: true,
+            detail,
+            remedy,
+        };
+    }
     let probe = nearest.join(format!(".dormouse-doctor-{}.probe", std::process::id()));
     let (state, detail, remedy) = match std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)) {
         Ok(()) => (State::Holds, dir.display().to_string(), None),
@@ -213,8 +226,8 @@ fn port_check(config: &Config) -> Check {
     let ours = ours.is_some_and(|left| left.endpoint.ends_with(&format!(":{}", listen.port())));
     let (state, required, detail, remedy) = match TcpListener::bind(listen) {
         Ok(_) => (State::Holds, true, listen.to_string(), None),
-        Err(error) if ours => {
-            (State::Weaker, false, format!("{listen}: {error}; the platform of this data directory runs there"), None)
+        Err(_) if ours => {
+            (State::Holds, true, format!("{listen}: the platform of this data directory runs there"), None)
         }
         Err(error) => {
             (State::Missing, true, format!("{listen}: {error}"), Some("choose another with --listen".to_owned()))
@@ -282,6 +295,17 @@ mod tests {
     fn a_directory_that_is_not_there_yet_is_fine_where_it_can_be_made() {
         let dir = tempfile::tempdir().expect("a directory");
         assert_eq!(data_check(&dir.path().join("a/b")).state, State::Holds);
+        assert_eq!(data_check(Path::new("not-there-yet")).state, State::Holds);
         assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 0);
+    }
+
+    #[test]
+    fn a_file_is_no_data_directory() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for dir in [file.path().to_owned(), file.path().join("below")] {
+            let check = data_check(&dir);
+            assert_eq!(check.state, State::Missing, "{}", dir.display());
+            assert!(check.detail.ends_with("is no directory"), "{}", check.detail);
+        }
     }
 }

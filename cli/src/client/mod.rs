@@ -119,6 +119,11 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
+        // The TLS library's word for an answer that is not TLS.
+        if error.to_string().contains("InvalidContentType") {
+            let plain = self.target.base().replacen("https:", "http:", 1);
+            return Failure::failed(format!("what listens at {} speaks no TLS; try {plain}", self.target.authority()));
+        }
         Failure::failed(format!(
             "{} cannot be reached ({error}); start a platform with `dormouse up`, or name another with --endpoint",
             self.target.base()

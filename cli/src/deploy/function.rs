@@ -180,7 +180,7 @@ impl Properties<'_> {
                 continue;
             }
             let reason = if NOT_YET.contains(&key.text.as_str()) {
-                format!("the property {} is not supported yet", key.text)
+                format!("the property {} is not supported yet; supported are {}", key.text, SUPPORTED.join(", "))
             } else {
                 let nearest = SUPPORTED.iter().min_by_key(|known| strsim::damerau_levenshtein(known, &key.text));
                 format!("there is no property {}; the nearest is {}", key.text, nearest.unwrap_or(&""))
@@ -288,7 +288,13 @@ impl Properties<'_> {
                 ("MaximumEventAgeInSeconds" | "MaximumRetryAttempts", None) => {
                     self.wrong(value.line, format_args!("EventInvokeConfig.{} takes a whole number", key.text));
                 }
-                _ => self.wrong(key.line, format_args!("EventInvokeConfig.{} is not supported yet", key.text)),
+                _ => {
+                    let reason = format!(
+                        "EventInvokeConfig.{} is not supported yet; MaximumEventAgeInSeconds and MaximumRetryAttempts are",
+                        key.text
+                    );
+                    self.wrong(key.line, reason);
+                }
             }
         }
         Some(Value::Object(config))

@@ -24,7 +24,10 @@ pub enum FrontError {
         source: std::io::Error,
     },
     /// The certificate or the key cannot be used.
-    #[error("{path} cannot be used for TLS: {reason}", path = path.display())]
+    #[error(
+        "{path} cannot be used for TLS: {reason}; tls.cert and tls.key take PEM files that this user can read",
+        path = path.display()
+    )]
     Tls {
         /// Which of the two files.
         path: PathBuf,

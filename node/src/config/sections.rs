@@ -169,9 +169,9 @@ section! {
 section! {
     /// The AWS SDK that managed runtimes carry.
     Sdk at "sdk." {
-        /// Directory that holds boto3 and botocore; without it, the SDK is looked for on the host.
+        /// Directory that holds boto3 and botocore, for functions in Python; without it they have what they bring along.
         python: Option<PathBuf> = "";
-        /// Directory that holds node_modules with @aws-sdk; without it, the SDK is looked for on the host.
+        /// Directory that holds node_modules with @aws-sdk, for functions in Node.js; without it they have what they bring along.
         nodejs: Option<PathBuf> = "";
     }
 }

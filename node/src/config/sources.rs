@@ -182,8 +182,15 @@ impl Walk<'_> {
     fn unknown(&mut self, key: String, origin: Origin, table: bool) {
         let sections =
             self.settings.iter().filter_map(|setting| setting.key.rsplit_once('.').map(|(s, _)| s.to_owned()));
-        let keys = self.settings.iter().map(|setting| setting.key.to_owned());
-        let nearest = if table { nearest(&key, sections) } else { nearest(&key, keys) }.unwrap_or_default();
+        let keys = || self.settings.iter().map(|setting| setting.key.to_owned());
+        // Who has the section right looks for a setting of it.
+        let section = key.rsplit_once('.').map_or("", |(section, _)| section);
+        let beside = keys().filter(|known| known.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')));
+        let nearest = match table {
+            true => nearest(&key, sections),
+            false => nearest(&key, beside).or_else(|| nearest(&key, keys())),
+        };
+        let nearest = nearest.unwrap_or_default();
         self.problems.push(Problem::UnknownKey { origin, key, nearest });
     }
 }
