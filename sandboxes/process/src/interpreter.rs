@@ -1,10 +1,13 @@
 //! Finds the interpreters of the host, through shims, and what of the host they need.
 
 use std::collections::HashMap;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::runtimes::{Managed, Runtime};
 
@@ -242,14 +245,15 @@ fn output_of(command: &mut Command, limit: Duration) -> Result<String, NoAnswer>
     let started = Instant::now();
     let command = command.env_remove("PYTHONHOME").env_remove("PYTHONPATH").env_remove("NODE_OPTIONS");
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = quiet.spawn().map_err(other)?;
+    // With whatever it starts: many an interpreter on a path is a script that looks for the real one.
+    let mut child = quiet.process_group(0).spawn().map_err(other)?;
     loop {
         match child.try_wait().map_err(other)? {
             Some(status) if status.success() => break,
             Some(_) => return Err(NoAnswer::Other),
             None if started.elapsed() > limit => {
-                // It is ours and hangs; what it is remains unknown.
-                drop(child.kill());
+                // They are ours and hang; what it is remains unknown.
+                let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
                 drop(child.wait());
                 let program = Path::new(quiet.get_program()).display();
                 tracing::warn!(%program, ?limit, "it did not tell its version in time, and is taken for none");
@@ -370,6 +374,17 @@ mod tests {
             output_of(&mut command, Duration::from_millis(200))
         };
         assert_eq!(shell("exec sleep 60"), Err(NoAnswer::Silent));
+        let dir = tempfile::tempdir().expect("a directory");
+        let told = dir.path().join("pid");
+        assert_eq!(shell(&format!("sleep 60 & echo $! > {}; wait", told.display())), Err(NoAnswer::Silent));
+        let pid = std::fs::read_to_string(told).expect("the pid of what it started");
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        let ended = || state().is_empty() || state().contains(") Z ");
+        let from = Instant::now();
+        while !ended() {
+            assert!(from.elapsed() < Duration::from_secs(10), "what it started lives on: {}", state());
+            std::thread::yield_now();
+        }
         assert_eq!(shell("exit 1"), Err(NoAnswer::Other));
         assert_eq!(output_of(&mut Command::new("/nonexistent"), PROBE_LIMIT), Err(NoAnswer::Other));
     }
