@@ -133,20 +133,25 @@ async fn a_follower_crosses_rotation_and_loses_nothing() {
 
 #[tokio::test]
 async fn size_bounds_what_is_kept_of_a_function() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let settings =
-        LogSettings { segment_bytes: 1_000, retention_bytes: 5_000, ..LogSettings::in_directory(dir.path()) };
-    let (logs, _, _) = open_with(settings);
-    for n in 0..200 {
-        logs.append(&key("a"), record_at(n, format!("{n} {}", "x".repeat(100))));
-        logs.flush().await;
+    // One by one, and all that has been waiting at once.
+    for (waiting, most) in [(1, 5_500), (200, 6_500)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let settings =
+            LogSettings { segment_bytes: 1_000, retention_bytes: 5_000, ..LogSettings::in_directory(dir.path()) };
+        let (logs, _, _) = open_with(settings);
+        for n in 0..200 {
+            logs.append(&key("a"), record_at(n, format!("{n} {}", "x".repeat(100))));
+            if (n + 1) % waiting == 0 {
+                logs.flush().await;
+            }
+        }
+        let own = segments::directory(dir.path(), &key("a"));
+        let sizes = segments::list(&own).expect("segments").into_iter();
+        let total: u64 = sizes.map(|one| std::fs::metadata(one.path(&own)).expect("a file").len()).sum();
+        assert!(total <= most, "{total} bytes are kept");
+        let records = all(&logs, "a").await.records;
+        assert!(records.len() > 10 && records.last().expect("a record").time == Timestamp(199));
     }
-    let own = segments::directory(dir.path(), &key("a"));
-    let sizes = segments::list(&own).expect("segments").into_iter();
-    let total: u64 = sizes.map(|one| std::fs::metadata(one.path(&own)).expect("a file").len()).sum();
-    assert!(total <= 5_500, "{total} bytes are kept");
-    let records = all(&logs, "a").await.records;
-    assert!(records.len() > 10 && records.last().expect("a record").time == Timestamp(199));
 }
 
 #[tokio::test]

@@ -94,21 +94,39 @@ impl Writer {
         let now = self.clock.now();
         records.extend(waiting.dropped.map(|dropped| note(now, dropped, "more was printed than fits into memory")));
         let lost = self.lost.remove(function);
-        let mut frames = Vec::with_capacity(records.len() * 200);
-        if let Some(lost) = lost {
-            record::write(&mut frames, note(now, lost, "their file could not be written"));
-        }
         let version = records.last().map(|record| record.version);
-        for record in records {
-            record::write(&mut frames, record);
-        }
-        let (written, result) = self.append(function, &frames, now);
+        let note = lost.map(|lost| note(now, lost, "their file could not be written"));
+        let (written, result) = self.append_all(function, note.into_iter().chain(records), now);
         let notes = usize::from(lost.is_some());
         let missing = (own + notes).saturating_sub(written) as u64;
         self.records.add((own as u64).saturating_sub(missing));
         let Err(error) = result else { return };
         let before = if written < notes { lost.map_or(0, |lost| lost.records) } else { 0 };
         self.lose(function, before, missing.saturating_sub(u64::from(before > 0)), version, &error);
+    }
+
+    /// Adds records to the function's segments, no more at once than fill one: however much has been waiting, retention
+    /// goes by segments. Returns how many are there now.
+    fn append_all(
+        &mut self,
+        function: &FunctionKey,
+        records: impl Iterator<Item = LogRecord>,
+        now: Timestamp,
+    ) -> (usize, io::Result<()>) {
+        let mut records = records.peekable();
+        let mut written = 0;
+        while records.peek().is_some() {
+            let mut frames = Vec::new();
+            while let Some(record) = records.next_if(|_| (frames.len() as u64) < self.shared.settings.segment_bytes) {
+                record::write(&mut frames, record);
+            }
+            let (more, result) = self.append(function, &frames, now);
+            written += more;
+            if result.is_err() {
+                return (written, result);
+            }
+        }
+        (written, Ok(()))
     }
 
     /// Adds frames to the function's segment. Returns how many are there now.
