@@ -13,7 +13,7 @@ end() { # STATUS
 put_root_together() {
   export PATH=/bin
   /bin/busybox --install -s /bin
-  mkdir -p /dev /proc /host /over /root
+  mkdir -p /dev /proc /host /over /whole
   mount -t devtmpfs none /dev
   mount -t proc none /proc
   . /told
@@ -21,20 +21,20 @@ put_root_together() {
   mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro host /host || end 1
   mount -t tmpfs none /over
   mkdir /over/upper /over/work
-  mount -t overlay -o lowerdir=/host,upperdir=/over/upper,workdir=/over/work none /root || end 1
-  mount -t proc none /root/proc
-  mount -t sysfs none /root/sys
-  mount -t devtmpfs none /root/dev
-  ln -s /proc/self/fd /root/dev/fd
-  for n in 0:stdin 1:stdout 2:stderr; do ln -s /proc/self/fd/${n%:*} /root/dev/${n#*:}; done
-  mkdir -p /root/dev/shm
-  mount -t tmpfs none /root/dev/shm
-  mount -t tmpfs none /root/run
-  mount -t ext4 /dev/vda /root/mnt && chmod 1777 /root/mnt || end 1
-  mount -t cgroup2 none /root$ROOT_CGROUP || end 1
-  cp /told /root/run/told
+  mount -t overlay -o lowerdir=/host,upperdir=/over/upper,workdir=/over/work none /whole || end 1
+  mount -t proc none /whole/proc
+  mount -t sysfs none /whole/sys
+  mount -t devtmpfs none /whole/dev
+  ln -s /proc/self/fd /whole/dev/fd
+  for n in 0:stdin 1:stdout 2:stderr; do ln -s /proc/self/fd/${n%:*} /whole/dev/${n#*:}; done
+  mkdir -p /whole/dev/shm
+  mount -t tmpfs none /whole/dev/shm
+  mount -t tmpfs none /whole/run
+  mount -t ext4 /dev/vda /whole/mnt && chmod 1777 /whole/mnt || end 1
+  mount -t cgroup2 none /whole$ROOT_CGROUP || end 1
+  cp /told /whole/run/told
   umount /proc
-  exec switch_root /root /bin/bash "$root/scripts/cgroup2-guest.sh"
+  exec switch_root /whole /bin/bash "$root/scripts/cgroup2-guest.sh"
 }
 
 # From here on it is bash.
