@@ -21,7 +21,6 @@ use crate::{JailError, Mount, Plan, disk, sweep};
 #[derive(Debug)]
 pub(crate) struct SpawnerClient {
     link: Link,
-    state_dir: PathBuf,
     /// Present where `/tmp` is a disk image.
     disks: Option<Arc<disk::Ahead>>,
     next: AtomicU64,
@@ -54,8 +53,7 @@ impl SpawnerClient {
     ) -> Arc<Self> {
         let client = Arc::new(Self {
             link,
-            disks: tmp_on_disk.then(|| Arc::new(disk::Ahead::new(state_dir.clone()))),
-            state_dir,
+            disks: tmp_on_disk.then(|| Arc::new(disk::Ahead::new(state_dir))),
             next: AtomicU64::new(1),
             waiting: Mutex::default(),
             closed: watch::Sender::new(false),
@@ -86,18 +84,12 @@ impl SpawnerClient {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A disk that was made ahead; or else what the sandbox needs to make one for itself.
+    /// A disk that was made ahead; or else what the sandbox needs to make one for itself is there.
     pub(crate) async fn disk(&self, size_mb: u32) -> Result<Option<OwnedFd>, JailError> {
-        let Some(disks) = &self.disks else { return Ok(None) };
-        let disk = disks.take(size_mb);
-        if disk.is_some() || disk::template_path(&self.state_dir, size_mb).exists() {
-            return Ok(disk);
+        match &self.disks {
+            Some(disks) => disks.take(size_mb).await,
+            None => Ok(None),
         }
-        let dir = self.state_dir.clone();
-        let ensure = move || {
-            disk::ensure_template(&dir, size_mb).map_err(|error| JailError::step("make an empty disk image", error))
-        };
-        blocking(ensure).await.map(|()| None)
     }
 
     pub(crate) async fn make(

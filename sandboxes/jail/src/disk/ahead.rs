@@ -1,10 +1,11 @@
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{ensure_template, mount_empty};
+use super::{ensure_template, mount_empty, template_path};
 use crate::JailError;
+use crate::spawner_client::blocking;
 
 /// Disks of one size that stand ready.
 const READY: usize = 2;
@@ -47,9 +48,15 @@ impl Ahead {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A detached mount of an empty disk of this size, if one stands ready. Another is made, and from now on.
-    pub(crate) fn take(self: &Arc<Self>, size_mb: u32) -> Option<OwnedFd> {
-        self.ask(size_mb, |shelf| shelf.disks.pop())
+    /// A detached mount of an empty disk of this size, if one stands ready; otherwise what a sandbox needs to make one for
+    /// itself is there afterwards. Another is made, and from now on.
+    pub(crate) async fn take(self: &Arc<Self>, size_mb: u32) -> Result<Option<OwnedFd>, JailError> {
+        let disk = self.ask(size_mb, |shelf| shelf.disks.pop());
+        if disk.is_some() || template_path(&self.state_dir, size_mb).exists() {
+            return Ok(disk);
+        }
+        let dir = self.state_dir.clone();
+        blocking(move || template(&dir, size_mb)).await.map(|()| None)
     }
 
     /// Disks of this size are made from now on.
@@ -92,10 +99,10 @@ impl Ahead {
     async fn make(&self, size_mb: u32) -> Result<OwnedFd, JailError> {
         let dir = self.state_dir.clone();
         let make = move || {
-            ensure_template(&dir, size_mb).map_err(|error| JailError::step("make an empty disk image", error))?;
+            template(&dir, size_mb)?;
             mount_empty(&dir, size_mb).map_err(|failure| JailError::step(failure.step, failure.reason))
         };
-        tokio::task::spawn_blocking(make).await.map_err(|error| JailError::step("run in the background", error))?
+        blocking(make).await
     }
 
     fn put(&self, size_mb: u32, disk: OwnedFd) {
@@ -143,6 +150,10 @@ impl Shelves {
             _ => Some(disk),
         }
     }
+}
+
+fn template(dir: &Path, size_mb: u32) -> Result<(), JailError> {
+    ensure_template(dir, size_mb).map_err(|error| JailError::step("make an empty disk image", error))
 }
 
 /// To close a disk is to unmount it, which takes a moment.
